@@ -1,0 +1,164 @@
+"""What Slack told us, verified (``slack.event``). Only what doppel reads is typed; the rest is dropped at the door."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, Discriminator, Field, StringConstraints, Tag, field_validator
+
+from proto.body import AppId, Body, ChannelId, TeamId, Ts, UserId
+
+EventId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
+ResponseUrl = Annotated[str, Field(max_length=500)]  # a bearer secret: never logged
+
+
+class Utterance(Body):
+    """A message as the Events API tells it (types ``app_mention`` and ``message``)."""
+
+    type: Literal["app_mention", "message"]
+    channel: ChannelId
+    channel_type: str | None = None
+    user: UserId | None = None
+    text: str = Field(default="", repr=False)
+    ts: Ts
+    thread_ts: Ts | None = None
+    subtype: str | None = None
+    bot_id: str | None = None
+    app_id: str | None = None
+    bot_profile: dict[str, Any] | None = Field(default=None, repr=False)
+    edited: dict[str, Any] | None = Field(default=None, repr=False)
+    hidden: bool = False
+    team: str | None = None
+    user_team: str | None = None
+    source_team: str | None = None
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _no_text_is_empty(cls, value: object) -> object:
+        return "" if value is None else value
+
+
+class OtherEvent(Body):
+    """Any other event type: acknowledged, not acted on."""
+
+    type: str
+
+
+def _event_kind(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return "utterance" if kind in {"app_mention", "message"} and not _is_change(value) else "other"
+
+
+def _is_change(value: Any) -> bool:
+    """Edits and deletions carry their message one level deeper; they are answered by nobody."""
+    return isinstance(value, dict) and value.get("subtype") in {
+        "message_changed",
+        "message_deleted",
+        "message_replied",
+    }
+
+
+class Authorization(Body):
+    """Whose installation an event is for (the first of the list)."""
+
+    team_id: TeamId | None = None
+    enterprise_id: str | None = None
+    user_id: UserId | None = None
+
+
+class EventCallback(Body):
+    """The envelope of an event."""
+
+    kind: Literal["event"] = "event"
+    team_id: TeamId
+    api_app_id: AppId
+    event_id: EventId
+    event_time: int | None = None
+    authorizations: tuple[Authorization, ...] = ()
+    is_ext_shared_channel: bool = False
+    event: Annotated[
+        Annotated[Utterance, Tag("utterance")] | Annotated[OtherEvent, Tag("other")],
+        Discriminator(_event_kind),
+    ]
+
+    @property
+    def installed_team_id(self) -> str:
+        """The workspace whose installation answers: the authorization's before the sender's."""
+        first = self.authorizations[0] if self.authorizations else None
+        return first.team_id if first and first.team_id else self.team_id
+
+
+class SlashCommand(Body):
+    """A ``/doppel …`` as Slack posts it."""
+
+    kind: Literal["command"] = "command"
+    team_id: TeamId
+    api_app_id: AppId
+    channel_id: ChannelId
+    user_id: UserId
+    user_name: str = Field(default="", repr=False)
+    command: str
+    text: str = Field(default="", repr=False)
+    trigger_id: EventId
+    response_url: ResponseUrl = Field(default="", repr=False)
+
+
+class Action(Body):
+    """A pressed button."""
+
+    action_id: str = Field(max_length=255)
+    block_id: str | None = None
+    value: str | None = Field(default=None, max_length=2000, repr=False)
+
+
+class Container(Body):
+    """Where the button sits."""
+
+    channel_id: ChannelId | None = None
+    message_ts: Ts | None = None
+    thread_ts: Ts | None = None
+    is_ephemeral: bool = False
+
+
+class Named(Body):
+    """A reference by id."""
+
+    id: str
+
+
+class Presser(Body):
+    """Who pressed it."""
+
+    id: UserId
+    team_id: TeamId | None = None
+
+
+class Interaction(Body):
+    """A button pressed (``block_actions``)."""
+
+    kind: Literal["interaction"] = "interaction"
+    type: str
+    api_app_id: AppId
+    team: Named | None = None
+    user: Presser
+    trigger_id: EventId
+    container: Container = Container()
+    response_url: ResponseUrl = Field(default="", repr=False)
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def team_id(self) -> str:
+        """The workspace; org-wide installs leave `team` out."""
+        return self.team.id if self.team else (self.user.team_id or "")
+
+
+class SlackEvent(Body):
+    """One verified delivery from Slack (``slack.event``): an event, a command or an interaction."""
+
+    received_at: AwareDatetime | None = Field(
+        default=None, description="When the gateway took it; absent in a hand-published one."
+    )
+    payload: Annotated[EventCallback | SlashCommand | Interaction, Field(discriminator="kind")]
+
+    @property
+    def key(self) -> str:
+        """What makes it one delivery: the event's id, or the trigger of a command or button."""
+        return self.payload.event_id if isinstance(self.payload, EventCallback) else self.payload.trigger_id

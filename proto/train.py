@@ -1,0 +1,96 @@
+"""Training one persona: ``train.request`` · ``train.progress`` · ``train.result``."""
+
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt
+
+from proto.body import Body, ErrorInfo, ObjectKey, Sha256, TeamId, UserId, derived_id
+
+
+def run_id_of(request_id: UUID, user_id: str) -> UUID:
+    """The run of one request for one person; a redelivery names the same run."""
+    return derived_id("run", str(request_id), user_id)
+
+
+class RecipeOverrides(Body):
+    """Knobs of the recipe; what is absent is chosen from the dataset's and the model's size."""
+
+    lora_rank: Literal[1, 8, 16, 32, 64, 128] | None = None
+    lora_alpha: float | None = Field(default=None, gt=0, le=1024)
+    learning_rate: float | None = Field(default=None, gt=0, le=0.1)
+    epochs: PositiveInt | None = Field(default=None, le=100)
+    max_steps: PositiveInt | None = Field(default=None, le=100_000)
+    batch_size: PositiveInt | None = Field(default=None, le=4096, description="Samples per optimizer step.")
+    max_seq_len: PositiveInt | None = Field(default=None, ge=64, le=32_768)
+    warmup_ratio: float | None = Field(default=None, ge=0, le=0.5)
+    seed: NonNegativeInt | None = None
+
+
+class TrainRequest(Body):
+    """Train a persona (``train.request``)."""
+
+    request_id: UUID | None = Field(
+        default=None, description="Absent: derived from the message's place in the stream."
+    )
+    team_id: TeamId
+    user_id: UserId
+    dataset_id: UUID | None = Field(default=None, description="Absent: the persona's newest dataset.")
+    overrides: RecipeOverrides = RecipeOverrides()
+    requested_at: AwareDatetime | None = Field(
+        default=None, description="Orders runs; absent: when JetStream stored the message."
+    )
+
+
+class RunState(StrEnum):
+    """Where a run stands; all but `running` are final."""
+
+    RUNNING = "running"
+    PUBLISHED = "published"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class AdapterRef(Body):
+    """Which adapter version, where it lies, and the hash that makes it trustworthy."""
+
+    run_id: UUID
+    prefix: ObjectKey
+    manifest_sha256: Sha256
+
+
+class TrainProgress(Body):
+    """How far a run is (``train.progress``)."""
+
+    request_id: UUID
+    run_id: UUID
+    team_id: TeamId
+    user_id: UserId
+    stage: Literal["queued", "preparing", "training", "evaluating", "publishing"]
+    step: NonNegativeInt = 0
+    total: NonNegativeInt = 0
+    train_loss: float | None = Field(default=None, description="Nats per persona token.")
+    validation_loss: float | None = Field(default=None, description="Nats per persona token, held out.")
+    tokens_per_s: float | None = None
+    eta_s: float | None = None
+
+
+class TrainResult(Body):
+    """How a run ended (``train.result``)."""
+
+    request_id: UUID
+    run_id: UUID
+    team_id: TeamId
+    user_id: UserId
+    state: RunState
+    requested_at: AwareDatetime | None = None
+    adapter: AdapterRef | None = Field(default=None, description="Present when published.")
+    base_model: str | None = None
+    sample_count: NonNegativeInt | None = None
+    step_count: NonNegativeInt | None = None
+    base_test_loss: float | None = Field(default=None, description="Held-out loss of the plain base model.")
+    test_loss: float | None = Field(default=None, description="Held-out loss with the adapter.")
+    train_s: float | None = None
+    error: ErrorInfo | None = None
