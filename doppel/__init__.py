@@ -1,0 +1,1 @@
+"""Plumbing and the command: what every service needs and what knows nothing of personas."""

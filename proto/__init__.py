@@ -1,1 +1,1 @@
-"""The contract: every message, stream, artifact and error that two rooms must agree on. Touches pydantic and nothing else."""
+"""The contract: what two rooms must agree on. Touches pydantic and nothing else."""

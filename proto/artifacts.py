@@ -1,4 +1,7 @@
-"""S3 keys and manifests. Every object another service trusts has its SHA-256 in a manifest, and is written before the row that names it."""
+"""S3 keys and manifests.
+
+Every object another service trusts has its SHA-256 in a manifest and is written before the row that names it.
+"""
 
 from typing import Literal
 from uuid import UUID
@@ -29,7 +32,7 @@ def export_key(team_id: str, sha256: str, suffix: str) -> str:
 
 
 def corpus_prefix(team_id: str, corpus_id: UUID, fence: int) -> str:
-    """Shards, user directory and manifest of one corpus; the fence keeps a slow worker off a later one's objects."""
+    """Shards, user directory, manifest of a corpus; the fence keeps a slow worker off a later one's objects."""
     return f"{workspace_prefix(team_id)}/corpora/{corpus_id}/{fence}"
 
 
@@ -116,7 +119,7 @@ PEOPLE_FILE = "people.json"
 
 
 class DatasetManifest(Manifest):
-    """One persona's samples: ``train.jsonl.zst``, ``validation.jsonl.zst``, ``test.jsonl.zst`` of `proto.conversation.Sample`."""
+    """One persona's samples: a ``<split>.jsonl.zst`` of `proto.conversation.Sample` for each split."""
 
     dataset_id: UUID
     team_id: TeamId
@@ -125,7 +128,7 @@ class DatasetManifest(Manifest):
     source: str
     person: Person
     samples: SampleCounts
-    dropped: dict[str, int] = {}
+    dropped: dict[str, int] = Field(default={}, description="Reason → messages left out.")
     seed: int = 0
 
 

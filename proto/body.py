@@ -1,4 +1,4 @@
-"""What every message body has in common: frozen, tolerant of the future, and silent about its text when printed."""
+"""What every message body has in common: frozen, tolerant of the future, silent about its text."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -26,7 +26,7 @@ ObjectKey = Annotated[
 
 
 class Body(BaseModel):
-    """A message body or manifest: immutable, unknown fields ignored, errors without the input they complain about."""
+    """A message body or manifest: immutable, unknown fields ignored, errors that do not quote their input."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -39,7 +39,7 @@ class ErrorInfo(Body):
 
 
 def derived_id(*parts: str) -> UUID:
-    """Derive an id from what it stands for, so that a redelivery names the same thing (uuid5, RFC 9562 §5.5)."""
+    """Derive an id from what it stands for, so that a redelivery names the same thing (uuid5, RFC 9562)."""
     return uuid5(NAMESPACE, "/".join(parts))
 
 

@@ -24,7 +24,7 @@ class WordsOf(StrEnum):
 
 
 class Message(Body):
-    """One message of a corpus, whatever the source. `text` is plain: mentions resolved, entities unescaped once."""
+    """One message of a corpus, whatever the source. `text` is plain: mentions resolved, unescaped once."""
 
     channel_id: ChannelId
     ts: Ts

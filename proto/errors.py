@@ -67,7 +67,8 @@ class NoConsent(Refusal):
 
     def __init__(self, user_id: str) -> None:
         super().__init__(
-            f"<@{user_id}> has not agreed to be imitated. Ask with /doppel train <@{user_id}>; only they can press Allow."
+            f"<@{user_id}> has not agreed to be imitated. "
+            f"Ask with /doppel train <@{user_id}>; only they can press Allow."
         )
 
 
@@ -96,7 +97,8 @@ class NotInstalled(Refusal):
 
     def __init__(self, team_id: str) -> None:
         super().__init__(
-            f"doppel is not installed in {team_id}. Install it there, or import an export with `doppel import FILE.zip --team {team_id}`."
+            f"doppel is not installed in {team_id}. Install it there, or import an export: "
+            f"`doppel import FILE.zip --team {team_id}`."
         )
 
 
@@ -107,7 +109,8 @@ class CorpusMissing(Refusal):
 
     def __init__(self, team_id: str) -> None:
         super().__init__(
-            f"There is no corpus of {team_id} yet. Import an export first: `doppel import FILE.zip --team {team_id}`."
+            f"There is no corpus of {team_id} yet. "
+            f"Import an export first: `doppel import FILE.zip --team {team_id}`."
         )
 
 
@@ -129,7 +132,8 @@ class DatasetTooSmall(Refusal):
 
     def __init__(self, user_id: str, sample_count: int, needed: int) -> None:
         super().__init__(
-            f"<@{user_id}> has written too little to learn from: {sample_count} usable messages, {needed} are needed. "
+            f"<@{user_id}> has written too little to learn from: "
+            f"{sample_count} usable messages, {needed} are needed. "
             "Try again when there is more history."
         )
 
@@ -141,7 +145,7 @@ class SourceNotAllowed(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "Training on messages read through Slack's API is switched off here. Import an export ZIP, or set "
+            "Training on messages read through Slack's API is switched off. Import an export ZIP, or set "
             "DOPPEL_TRAIN_ON_SLACK_API=i-have-slacks-permission."
         )
 
@@ -224,7 +228,8 @@ class BaseModelMissing(PermanentError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"The base model {name} is not in the bucket. Run `doppel setup`, or set DOPPEL_BASE_MODEL to one that is there."
+            f"The base model {name} is not in the bucket. "
+            "Run `doppel setup`, or set DOPPEL_BASE_MODEL to one that is there."
         )
 
 

@@ -1,4 +1,4 @@
-"""Asking for a completion: ``generate.request`` · ``generate.progress`` · ``generate.result`` · ``generate.token.<id>``."""
+"""Asking for a completion: ``generate.request`` · ``.progress`` · ``.result`` · ``.token.<request_id>``."""
 
 from typing import Literal
 from uuid import UUID
@@ -70,7 +70,7 @@ class GenerateResult(Body):
 
 
 class TokenDelta(Body):
-    """A piece of a completion under way (core NATS ``generate.token.<request_id>``; lossy, the result carries all)."""
+    """A piece of a completion under way (core NATS, lossy: the result carries all)."""
 
     request_id: UUID
     seq: NonNegativeInt

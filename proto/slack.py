@@ -1,4 +1,4 @@
-"""What Slack told us, verified (``slack.event``). Only what doppel reads is typed; the rest is dropped at the door."""
+"""What Slack told us, verified (``slack.event``). Only what doppel reads is kept."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""Streams, subjects and consumers, as data. The provisioner, the services, the CLI and the docs all read this one list."""
+"""Streams, subjects and consumers, as data, for provisioner, services, CLI and docs alike."""
 
 from dataclasses import dataclass
 from typing import Final

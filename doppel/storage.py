@@ -1,0 +1,214 @@
+"""S3 off the event loop, hash-checked. Any S3 that the `minio` client speaks to."""
+
+import asyncio
+import hashlib
+import io
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Protocol, TypeVar, cast
+
+import urllib3
+from minio import Minio
+from minio.deleteobjects import DeleteObject
+from minio.error import S3Error
+from pydantic import BaseModel
+
+from doppel.settings import StorageSettings
+from proto.errors import ArtifactCorrupt
+
+CONNECT_S: Final = 2.0
+READ_S: Final = 10.0  # per recv; shorter than our own deadlines, since a thread can't be cancelled
+CALL_S: Final = 30.0
+TRANSFER_S: Final = 600.0
+CHUNK_BYTES: Final = 1024 * 1024
+THREADS: Final = 16
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+class ObjectMissing(Exception):
+    """There is no such object."""
+
+
+class _Response(Protocol):
+    def stream(self, amt: int) -> Iterable[bytes]: ...
+    def close(self) -> None: ...
+    def release_conn(self) -> None: ...
+
+
+class Storage:
+    """The bucket. One per process: its threads are its own, so that S3 can't starve anything else."""
+
+    def __init__(self, settings: StorageSettings) -> None:
+        self.bucket = settings.s3_bucket
+        self._client = Minio(
+            settings.s3_endpoint,
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key.get_secret_value(),
+            region=settings.s3_region,
+            secure=settings.s3_secure,
+            http_client=urllib3.PoolManager(
+                timeout=urllib3.Timeout(connect=CONNECT_S, read=READ_S),
+                maxsize=THREADS,
+                retries=urllib3.Retry(total=0),  # retries live in one layer only: the message's redelivery
+                cert_reqs="CERT_REQUIRED",
+            ),
+        )
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
+
+    def close(self) -> None:
+        """Let the threads go; what is under way ends by its socket timeout."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def ensure_bucket(self) -> None:
+        """Make the bucket unless it is there."""
+
+        def make() -> None:
+            if self._client.bucket_exists(self.bucket):
+                return
+            try:
+                self._client.make_bucket(self.bucket)
+            except S3Error as error:
+                if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                    raise
+
+        await self._call(make)
+
+    async def check(self) -> None:
+        """Raise unless the bucket answers."""
+        await self.exists("models/manifest.json")
+
+    async def exists(self, key: str) -> bool:
+        """Is there such an object?"""
+
+        def stat() -> bool:
+            try:
+                self._client.stat_object(self.bucket, key)
+            except S3Error as error:
+                if error.code in {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}:
+                    return False
+                raise
+            return True
+
+        return await self._call(stat)
+
+    async def put_bytes(self, key: str, data: bytes) -> str:
+        """Store `data`; returns its SHA-256."""
+        await self._call(lambda: self._client.put_object(self.bucket, key, io.BytesIO(data), len(data)))
+        return hashlib.sha256(data).hexdigest()
+
+    async def put_model(self, key: str, body: BaseModel) -> str:
+        """Store a manifest as JSON; returns the SHA-256 that a row will name."""
+        return await self.put_bytes(key, body.model_dump_json().encode())
+
+    async def put_file(self, key: str, path: Path) -> str:
+        """Store a file; returns its SHA-256."""
+
+        def put() -> str:
+            sha256 = sha256_of(path)
+            self._client.fput_object(self.bucket, key, str(path))
+            return sha256
+
+        return await self._call(put, TRANSFER_S)
+
+    async def get_bytes(
+        self, key: str, *, sha256: str | None = None, limit_bytes: int = 64 * CHUNK_BYTES
+    ) -> bytes:
+        """Read a small object. Raises ObjectMissing, ArtifactCorrupt (hash or size)."""
+
+        def get() -> bytes:
+            data = bytearray()
+            for chunk in self._chunks(key, time.monotonic() + CALL_S):
+                data += chunk
+                if len(data) > limit_bytes:
+                    raise ArtifactCorrupt(f"{key} is larger than {limit_bytes} bytes")
+            return bytes(data)
+
+        data = await self._call(get)
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise ArtifactCorrupt(key)
+        return data
+
+    async def get_model(self, model: type[M], key: str, *, sha256: str | None = None) -> M:
+        """Read a manifest. Raises ObjectMissing, ArtifactCorrupt."""
+        data = await self.get_bytes(key, sha256=sha256)
+        try:
+            return model.model_validate_json(data)
+        except ValueError as error:
+            raise ArtifactCorrupt(key) from error
+
+    async def fetch_verified(self, key: str, sha256: str, path: Path) -> None:
+        """Bring an object to disk: own temporary name, hashed while streaming, renamed only when right.
+
+        Raises ObjectMissing, ArtifactCorrupt.
+        """
+
+        def fetch() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+            digest = hashlib.sha256()
+            try:
+                with part.open("wb") as file:
+                    for chunk in self._chunks(key, time.monotonic() + TRANSFER_S):
+                        digest.update(chunk)
+                        file.write(chunk)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if digest.hexdigest() != sha256:
+                    raise ArtifactCorrupt(key)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+
+        await self._call(fetch, TRANSFER_S)
+
+    async def list_keys(self, prefix: str) -> list[str]:
+        """Every key under a prefix. A listing is no snapshot: readers start at a row, never here."""
+        return await self._call(
+            lambda: [
+                cast("str", found.object_name)
+                for found in self._client.list_objects(self.bucket, prefix=prefix, recursive=True)
+            ],
+            TRANSFER_S,
+        )
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those already gone are fine."""
+
+        def remove() -> None:
+            for failed in self._client.remove_objects(self.bucket, [DeleteObject(key) for key in keys]):
+                raise OSError(f"S3 kept {failed.name}: {failed.code}")
+
+        await self._call(remove, TRANSFER_S)
+
+    def _chunks(self, key: str, deadline: float) -> Iterable[bytes]:
+        """Stream an object; the deadline is looked at between chunks, since `read` is per recv."""
+        try:
+            response = cast("_Response", self._client.get_object(self.bucket, key))
+        except S3Error as error:
+            if error.code in {"NoSuchKey", "NoSuchObject"}:
+                raise ObjectMissing(key) from error
+            raise
+        try:
+            for chunk in response.stream(CHUNK_BYTES):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"S3 is too slow: {key}")
+                yield chunk
+        finally:
+            response.close()
+            response.release_conn()
+
+    async def _call(self, call: Callable[[], T], timeout_s: float = CALL_S) -> T:
+        async with asyncio.timeout(timeout_s + READ_S):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file (blocking)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
