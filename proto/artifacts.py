@@ -32,7 +32,7 @@ def export_key(team_id: str, sha256: str, suffix: str) -> str:
 
 
 def corpus_prefix(team_id: str, corpus_id: UUID, fence: int) -> str:
-    """Shards, user directory, manifest of a corpus; the fence keeps a slow worker off a later one's objects."""
+    """One corpus; the fence keeps a slow worker off a later one's objects."""
     return f"{workspace_prefix(team_id)}/corpora/{corpus_id}/{fence}"
 
 

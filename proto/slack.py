@@ -1,6 +1,6 @@
 """What Slack told us, verified (``slack.event``). Only what doppel reads is kept."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AwareDatetime, Discriminator, Field, StringConstraints, Tag, field_validator
 
@@ -42,18 +42,14 @@ class OtherEvent(Body):
     type: str
 
 
+_CHANGES = {"message_changed", "message_deleted", "message_replied"}
+
+
 def _event_kind(value: Any) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return "utterance" if kind in {"app_mention", "message"} and not _is_change(value) else "other"
-
-
-def _is_change(value: Any) -> bool:
-    """Edits and deletions carry their message one level deeper; they are answered by nobody."""
-    return isinstance(value, dict) and value.get("subtype") in {
-        "message_changed",
-        "message_deleted",
-        "message_replied",
-    }
+    """Utterance or other. Edits and deletions carry their message one level deeper; nobody answers them."""
+    event = cast("dict[str, Any]", value if isinstance(value, dict) else vars(value))
+    spoken = event.get("type") in {"app_mention", "message"} and event.get("subtype") not in _CHANGES
+    return "utterance" if spoken else "other"
 
 
 class Authorization(Body):

@@ -1,0 +1,162 @@
+"""Connect: one broker per process, reconnecting for ever, settled by `Settle`, measured and traced."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import nats.errors
+import nats.js.errors
+from faststream.nats import NatsBroker
+from faststream.nats.opentelemetry import NatsTelemetryMiddleware
+from faststream.nats.prometheus import NatsPrometheusMiddleware
+from faststream.nats.security import NatsUserPassword
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from doppel.bus.publish import Bus
+from doppel.bus.settle import settle_with
+from doppel.lifecycle import Lifecycle
+from doppel.settings import BusSettings
+from proto.subjects import CONSUMERS
+
+log = logging.getLogger(__name__)
+
+STOP_S: Final = 5.0
+PING_S: Final = 20
+CONNECT_S: Final = 2
+RECONNECT_S: Final = 1
+
+
+async def open_client(settings: BusSettings, *, reconnect: bool = True) -> Client:
+    """A nats-py client; its default of 60 reconnects would end in a frozen loop. Raises OSError, nats errors."""
+    client = Client()
+    password = settings.nats_password
+    await client.connect(  # pyright: ignore[reportUnknownMemberType]  nats-py types its options loosely
+        servers=[settings.nats_url],
+        user=settings.nats_user,
+        password=password.get_secret_value() if password else None,
+        allow_reconnect=reconnect,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=RECONNECT_S,
+        ping_interval=PING_S,
+        connect_timeout=CONNECT_S,
+        error_cb=_on_error,
+    )
+    return client
+
+
+def jetstream_of(client: Client, timeout_s: float = 5) -> JetStreamContext:
+    """Its JetStream context."""
+    return client.jetstream(timeout=timeout_s)  # pyright: ignore[reportUnknownMemberType]
+
+
+async def _on_error(error: Exception) -> None:
+    if "permissions violation" in str(error).lower():
+        log.error("the bus refused us", extra={"error": str(error)})
+    else:
+        log.warning("bus connection", extra={"error": type(error).__name__})
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A raw client for publishing and core subscriptions, and the broker that serves the durables."""
+
+    bus: Bus
+    broker: NatsBroker
+
+    async def check(self) -> None:
+        """Raise unless connected."""
+        if not self.bus.client.is_connected:
+            raise nats.errors.ConnectionClosedError
+
+
+def _security(settings: BusSettings) -> NatsUserPassword | None:
+    if settings.nats_user is None or settings.nats_password is None:
+        return None
+    return NatsUserPassword(settings.nats_user, settings.nats_password.get_secret_value())
+
+
+def _closed_unless(lifecycle: Lifecycle) -> Callable[[], Awaitable[None]]:
+    async def closed() -> None:
+        """nats-py gave up for good, which FastStream's pull loop would answer with a frozen event loop."""
+        if not lifecycle.is_stopping:
+            log.critical("the bus connection is closed for good; ending")
+            os._exit(70)
+
+    return closed
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    lifecycle: Lifecycle, settings: BusSettings, *, durables_of: str | None = None
+) -> AsyncGenerator[Connection]:
+    """Connect and wait until the provisioner has made what `durables_of` (a service) binds to.
+
+    The caller binds handlers, then starts the broker; leaving the block drains it: running handlers get
+    `graceful_timeout_s`, then are cancelled and their messages handed over.
+    """
+    async with raw_client(lifecycle, settings) as client:
+        jetstream = jetstream_of(client)
+        bus = Bus(client, jetstream)
+        if durables_of is not None:
+            await _wait_for_durables(lifecycle, jetstream, durables_of)
+        broker = NatsBroker(
+            settings.nats_url,
+            security=_security(settings),
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_S,
+            ping_interval=PING_S,
+            connect_timeout=CONNECT_S,
+            error_cb=_on_error,
+            closed_cb=_closed_unless(lifecycle),
+            graceful_timeout=settings.graceful_timeout_s,
+            logger=None,
+            middlewares=[
+                NatsTelemetryMiddleware(tracer_provider=lifecycle.tracer_provider),
+                NatsPrometheusMiddleware(registry=lifecycle.registry, app_name=f"doppel-{lifecycle.service}"),
+                settle_with(bus),
+            ],
+        )
+        try:
+            yield Connection(bus, broker)
+        finally:
+            try:
+                async with asyncio.timeout(settings.graceful_timeout_s + STOP_S):
+                    await broker.stop()
+            except TimeoutError:
+                log.warning("the bus took too long to let go")
+
+
+@contextlib.asynccontextmanager
+async def raw_client(lifecycle: Lifecycle, settings: BusSettings) -> AsyncGenerator[Client]:
+    """A nats-py client that waits for the server and outlives its restarts."""
+
+    async def probe() -> None:
+        await (await open_client(settings, reconnect=False)).close()
+
+    await lifecycle.wait_for("the bus", probe, on=(OSError, nats.errors.Error))
+    client = await open_client(settings)
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(nats.errors.Error, TimeoutError):  # nothing of ours is left to flush
+            async with asyncio.timeout(STOP_S):
+                await client.flush()
+        await client.close()
+
+
+async def _wait_for_durables(lifecycle: Lifecycle, jetstream: JetStreamContext, service: str) -> None:
+    async def attempt() -> None:
+        for consumer in CONSUMERS:
+            if consumer.service == service:
+                await jetstream.consumer_info(consumer.stream, consumer.durable)
+
+    await lifecycle.wait_for(
+        "the bus to be provisioned (`doppel bus apply`)",
+        attempt,
+        on=(OSError, nats.errors.Error, nats.js.errors.Error),
+    )
