@@ -1,0 +1,1 @@
+"""The trainer: `train.request` in, an adapter in a person's voice out."""

@@ -1,0 +1,1 @@
+"""Decisions of the trainer: plain functions, no I/O, no clock."""
