@@ -1,0 +1,141 @@
+"""The HTTP side of the Web API: token, faults, method, answer, journal."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from playground.api import chat, conversations, people
+from playground.api.call import SCOPES, Answer, ApiError, Call, read_arguments
+from playground.box import Box
+from playground.faults import Fault
+from playground.journal import redacted, summarised
+
+METHODS: dict[str, Callable[[Call], Answer]] = {**conversations.METHODS, **chat.METHODS, **people.METHODS}
+_HTML = "<!DOCTYPE html><html><body><h1>Slack is having trouble</h1></body></html>"
+BODY_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class WebApi:
+    """``/api/<method>``"""
+
+    box: Box
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one call: always 200 with ``ok``, except where a fault says otherwise."""
+        method = request.match_info["method"]
+        started = time.monotonic()
+        fault = self.box.faults.take(method)
+        arguments: dict[str, Any] = {}
+        try:
+            arguments = await read_arguments(request)
+            if fault is not None:
+                if (early := await self._before(request, fault)) is not None:
+                    self._note(method, arguments, started, early.status, {}, fault)
+                    return early
+                if fault.kind == "stale_ticket":
+                    arguments["_stale_ticket"] = True
+            self._authorise(request, method, arguments)
+            answer: Answer = {"ok": True} | self._call(method, arguments)
+        except ApiError as error:
+            answer = {"ok": False, "error": error.code} | error.extra
+        response = web.json_response(answer, headers=self._headers())
+        if fault is not None:
+            response = self._after(request, fault, response)
+        self._note(method, arguments, started, response.status, answer, fault)
+        return response
+
+    def _call(self, method: str, arguments: dict[str, Any]) -> Answer:
+        function = METHODS.get(method)
+        if function is None:
+            raise ApiError("unknown_method", req_method=method)
+        return function(Call(self.box, arguments))
+
+    def _authorise(self, request: web.Request, method: str, arguments: dict[str, Any]) -> None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        given = token.strip() if scheme.lower() == "bearer" else str(arguments.get("token") or "")
+        settings = self.box.settings
+        if not given:
+            raise ApiError("not_authed")
+        if given in self.box.revoked:
+            raise ApiError("token_revoked")
+        wants_app_token = method.startswith("apps.connections.")
+        bot_token, app_token = settings.bot_token.get_secret_value(), settings.app_token.get_secret_value()
+        if given == (app_token if wants_app_token else bot_token):
+            return
+        raise ApiError("not_allowed_token_type" if given in (bot_token, app_token) else "invalid_auth")
+
+    async def _before(self, request: web.Request, fault: Fault) -> web.Response | None:
+        """What a fault answers without any effect; None where the call goes on."""
+        headers = self._headers()
+        if fault.kind == "ratelimited":
+            if fault.retry_after is not None:
+                headers["Retry-After"] = str(fault.retry_after)
+            return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
+        if fault.kind == "status":
+            return web.Response(
+                status=fault.status, text="upstream connect error or disconnect/reset before headers"
+            )
+        if fault.kind == "html":
+            return web.Response(text=_HTML, content_type="text/html")
+        if fault.kind == "error":
+            raise ApiError(fault.error)
+        if fault.kind == "reset_before":
+            return cut(request)
+        if fault.kind == "slow":
+            await asyncio.sleep(5.0 if fault.delay_s is None else fault.delay_s)
+        return None
+
+    def _after(self, request: web.Request, fault: Fault, response: web.Response) -> web.Response:
+        if fault.kind == "reset_after":
+            return cut(request)
+        if fault.kind == "status_after":
+            return web.Response(status=fault.status, text="upstream request timeout")
+        return response
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "x-slack-req-id": secrets.token_hex(16),
+            "x-oauth-scopes": SCOPES,
+            "x-accepted-oauth-scopes": SCOPES,
+        }
+
+    def _note(
+        self,
+        method: str,
+        arguments: dict[str, Any],
+        started: float,
+        status: int,
+        answer: Answer,
+        fault: Fault | None,
+    ) -> None:
+        seconds = time.monotonic() - started
+        kind = None if fault is None else fault.kind
+        self.box.journal.add(
+            "in",
+            method,
+            status=status,
+            seconds=seconds,
+            request=redacted(arguments),
+            response=summarised(answer),
+            fault=kind,
+        )
+        shown = {
+            "method": method,
+            "status": status,
+            "ok": answer.get("ok", False),
+            "error": answer.get("error"),
+        }
+        self.box.hub.publish("call", shown | {"fault": kind, "seconds": round(seconds, 3)})
+
+
+def cut(request: web.Request) -> web.Response:
+    """Reset the connection under the client; the response returned goes nowhere."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=599)

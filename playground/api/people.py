@@ -1,0 +1,133 @@
+"""users.*, bots.info, team.info, auth.*, apps.*, views.*"""
+
+import secrets
+from typing import Any, cast
+
+from playground.api.call import Answer, ApiError, Call, page_of
+from playground.api.chat import checked_blocks
+from playground.channel import now_us
+
+
+def users_list(call: Call) -> Answer:
+    """users.list: guests, bots and the deactivated too."""
+    people = sorted(call.workspace.users.values(), key=lambda user: user["id"])
+    page, cursor = page_of(
+        call, people, kind="user", key=lambda user: str(user["id"]), default=200, most=1000
+    )
+    return {"members": page, "cache_ts": now_us() // 1_000_000, "response_metadata": {"next_cursor": cursor}}
+
+
+def users_info(call: Call) -> Answer:
+    """users.info"""
+    return {"user": call.user()}
+
+
+def bots_info(call: Call) -> Answer:
+    """bots.info"""
+    (bot_id,) = call.required("bot")
+    bot = call.workspace.bots.get(bot_id)
+    if bot is None:
+        raise ApiError("bot_not_found")
+    return {"bot": bot}
+
+
+def _address(call: Call) -> str:
+    return f"https://{call.workspace.domain}.slack.com/"
+
+
+def team_info(call: Call) -> Answer:
+    """team.info"""
+    team = {
+        "id": call.workspace.team_id,
+        "name": call.workspace.team_name,
+        "domain": call.workspace.domain,
+        "email_domain": "",
+        "icon": {"image_default": True},
+        "url": _address(call),
+    }
+    return {"team": team}
+
+
+def auth_test(call: Call) -> Answer:
+    """auth.test"""
+    app = call.workspace.app
+    return {
+        "url": _address(call),
+        "team": call.workspace.team_name,
+        "user": app.name,
+        "team_id": call.workspace.team_id,
+        "user_id": app.user_id,
+        "bot_id": app.bot_id,
+        "is_enterprise_install": False,
+    }
+
+
+def auth_revoke(call: Call) -> Answer:
+    """auth.revoke: the token that asks is dead afterwards, unless test=1."""
+    if call.flag("test"):
+        return {"revoked": False}
+    call.box.revoked.add(call.box.settings.bot_token.get_secret_value())
+    return {"revoked": True}
+
+
+def connections_open(call: Call) -> Answer:
+    """apps.connections.open: a WebSocket URL, good once."""
+    ticket = call.box.new_ticket(stale=call.flag("_stale_ticket"))
+    base = call.box.public_url.replace("http://", "ws://", 1).replace("https://", "wss://", 1)
+    return {"url": f"{base}/link/?ticket={ticket}&app_id={call.workspace.app.app_id}"}
+
+
+def _view(call: Call) -> dict[str, Any]:
+    view = call.nested("view")
+    if not isinstance(view, dict):
+        raise ApiError(
+            "invalid_arguments", response_metadata={"messages": ["[ERROR] missing required field: view"]}
+        )
+    given = cast("dict[str, Any]", view)
+    view_id = f"V0{secrets.token_hex(5).upper()}"
+    return {
+        "id": view_id,
+        "team_id": call.workspace.team_id,
+        "type": given.get("type", "modal"),
+        "title": given.get("title"),
+        "blocks": checked_blocks(given.get("blocks")) or [],
+        "private_metadata": given.get("private_metadata", ""),
+        "callback_id": given.get("callback_id", ""),
+        "state": {"values": {}},
+        "hash": f"{now_us()}.{secrets.token_hex(4)}",
+        "root_view_id": view_id,
+        "previous_view_id": None,
+        "app_id": call.workspace.app.app_id,
+        "bot_id": call.workspace.app.bot_id,
+    }
+
+
+def views_open(call: Call) -> Answer:
+    """views.open: needs a trigger_id, three seconds old at most, once. Stored only."""
+    (trigger,) = call.required("trigger_id")
+    if (code := call.box.use_trigger(trigger)) is not None:
+        raise ApiError(code)
+    view = _view(call)
+    call.workspace.views[view["id"]] = view
+    return {"view": view}
+
+
+def views_publish(call: Call) -> Answer:
+    """views.publish: one home per user. Stored only."""
+    user = call.user("user_id")
+    view = _view(call)
+    call.workspace.homes[user["id"]] = view
+    return {"view": view}
+
+
+METHODS = {
+    "users.list": users_list,
+    "users.info": users_info,
+    "bots.info": bots_info,
+    "team.info": team_info,
+    "auth.test": auth_test,
+    "auth.revoke": auth_revoke,
+    "apps.connections.open": connections_open,
+    "views.open": views_open,
+    "views.publish": views_publish,
+}
