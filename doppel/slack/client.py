@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from typing import Any, Final, cast
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Final, Protocol, cast
 
 import aiohttp
 from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from proto.errors import DoppelError, TransientError
 
@@ -56,6 +55,14 @@ class SlackUnknown(TransientError):
     code = "slack_unknown"
 
 
+class _Answer(Protocol):
+    """The part of slack-sdk's response that is read here."""
+
+    status_code: int
+    data: object
+    headers: Mapping[str, str]
+
+
 def kind_of(error: Exception) -> SlackRefused | SlackAway | SlackUnknown | None:
     """Sort what slack-sdk and aiohttp raise; None: not Slack's doing. Status before body: a body may be HTML."""
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ClientConnectionResetError)):
@@ -64,20 +71,20 @@ def kind_of(error: Exception) -> SlackRefused | SlackAway | SlackUnknown | None:
         return SlackUnknown("Slack did not answer.")
     if not isinstance(error, SlackClientError):
         return None
-    response = cast("AsyncSlackResponse | None", getattr(error, "response", None))
-    if response is None or not isinstance(getattr(response, "status_code", None), int):
+    answer = getattr(error, "response", None)
+    if not isinstance(getattr(answer, "status_code", None), int):
         return SlackUnknown("Slack's answer can't be read.")
-    data: Any = response.data
+    response = cast("_Answer", answer)
+    data = response.data
     reason = str(cast("dict[str, Any]", data).get("error") or "") if isinstance(data, dict) else ""
     if response.status_code == TOO_MANY_REQUESTS or reason in _RATE_LIMITED:
-        headers = cast("dict[str, str]", response.headers)
-        return SlackAway("Slack asks to wait.", delay_s=_retry_after(headers))
+        return SlackAway("Slack asks to wait.", delay_s=_retry_after(response.headers))
     if response.status_code >= SERVER_ERROR or not reason or reason in _MAYBE_DONE:
         return SlackUnknown("Slack failed half-way.")
     return SlackRefused(reason)
 
 
-def _retry_after(headers: dict[str, str]) -> float:
+def _retry_after(headers: Mapping[str, str]) -> float:
     found = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
     return float(found) if found.isascii() and found.isdigit() else DEFAULT_RETRY_AFTER_S
 
