@@ -52,10 +52,10 @@ lint: install ## format, lint, import contracts, types, drift of generated files
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
-	$(BIN)/python -m doppel.schema --check
+	$(BIN)/python -m docs.generate --check
 
 schema: install ## write proto/schema and docs/reference from the code
-	$(BIN)/python -m doppel.schema
+	$(BIN)/python -m docs.generate
 
 lock: install ## resolve and pin the requirements of development and of each image
 	$(BIN)/python deploy/requirements/lock.py
