@@ -1,1 +1,1 @@
-"""One base model per deployment: make the tiny one, prepare any once into S3, fetch and verify it, turn turns into its tokens."""
+"""One base model per deployment: prepare it once into S3, fetch and verify it, turn turns into its tokens."""

@@ -202,11 +202,13 @@ def write_tokenizer(source: Gguf, folder: Path) -> None:
     )
     tokenizer.decoder = decoders.ByteLevel()
     control = [token for token, kind in zip(tokens, kinds, strict=True) if kind == CONTROL_TOKEN]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in control])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    bos, eos, pad, unknown = (
-        fields[f"tokenizer.ggml.{name}_token_id"] for name in ("bos", "eos", "padding", "unknown")
+    tokenizer.add_special_tokens(  # pyright: ignore[reportUnknownMemberType]
+        [AddedToken(token, special=True, normalized=False) for token in control]
     )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = ("bos", "eos", "padding", "unknown")
+    bos, eos, pad, unknown = (int(fields[f"tokenizer.ggml.{name}_token_id"]) for name in names)
+    chat_template: str = fields["tokenizer.chat_template"]
     write_json(
         folder / "tokenizer_config.json",
         {
@@ -217,7 +219,7 @@ def write_tokenizer(source: Gguf, folder: Path) -> None:
             "eos_token": tokens[eos],
             "pad_token": tokens[pad],
             "unk_token": tokens[unknown],
-            "chat_template": fields["tokenizer.chat_template"],
+            "chat_template": chat_template,
         },
     )
     write_json(

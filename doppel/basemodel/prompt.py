@@ -73,7 +73,7 @@ class ChatML:
         return (self.end, *self.also_ends)
 
     def turn(self, role: str, content: str) -> list[int]:
-        """Role and content go through one encoding, as in the template: apart, leading newlines would merge differently."""
+        """Role and content are encoded as one, as in the template: apart, leading newlines would merge differently."""
         return [self.start, *self.encode(f"{role}\n{content}"), self.end, *self.encode("\n")]
 
     def header(self, role: str) -> list[int]:
