@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 ROOT: Final = Path(__file__).resolve().parent.parent / "services"
 OWNER: Final = "doppel_owner"
 SERVICES: Final = ("gateway", "scraper", "trainer", "inference")
+READER: Final = "reader"  # the operator's command: reads everything but tokens, writes nothing
 LOCK: Final = 0x646F7070656C  # "doppel"
 CONNECT_S: Final = 10.0
 STATEMENT_S: Final = 60.0
@@ -37,7 +38,7 @@ async def migrate(dsn: str, passwords: Mapping[str, str]) -> list[str]:
     entry per service. Each file is one transaction with its record, under the lock, so two at once do it once.
     Raises asyncpg's errors, SettingsError for a missing password.
     """
-    for service in SERVICES:
+    for service in (*SERVICES, READER):
         if not passwords.get(service):
             raise SettingsError(
                 f"DOPPEL_{service.upper()}_DB_PASSWORD is missing; `doppel db migrate` needs one per service."
@@ -77,9 +78,9 @@ async def _make_roles(connection: "asyncpg.Connection[asyncpg.Record]", password
     await connection.execute(f"grant {OWNER} to current_user")
     await connection.execute("revoke create on schema public from public")
     await connection.execute(f"revoke temporary on database {database} from public")
+    await _make_login(connection, READER, passwords)
     for service in SERVICES:
-        secret = await connection.fetchval("select quote_literal($1::text)", passwords[service])
-        await _make_role(connection, service, f"login password {secret}")
+        await _make_login(connection, service, passwords)
         await connection.execute(
             f"""alter role {service} set statement_timeout = '5s';
                 alter role {service} set lock_timeout = '2s';
@@ -88,11 +89,22 @@ async def _make_roles(connection: "asyncpg.Connection[asyncpg.Record]", password
                 alter default privileges for role {OWNER} in schema {service}
                     grant select, insert, update, delete on tables to {service};
                 alter default privileges for role {OWNER} in schema {service} grant usage on sequences to {service};
+                alter default privileges for role {OWNER} in schema {service} grant select on tables to {READER};
                 grant usage on schema doppel to {service};
                 grant select on doppel.schema_migrations to {service}"""
         )
-    for service in SERVICES:  # usage lets a role name what it was granted; the grants stand in the migrations
+    for service in (
+        *SERVICES,
+        READER,
+    ):  # usage lets a role name what it was granted; the grants stand in the migrations
         await connection.execute(f"grant usage on schema {', '.join(SERVICES)} to {service}")
+
+
+async def _make_login(
+    connection: "asyncpg.Connection[asyncpg.Record]", name: str, passwords: Mapping[str, str]
+) -> None:
+    secret = await connection.fetchval("select quote_literal($1::text)", passwords[name])
+    await _make_role(connection, name, f"login password {secret}")
 
 
 async def _make_role(connection: "asyncpg.Connection[asyncpg.Record]", name: str, options: str) -> None:

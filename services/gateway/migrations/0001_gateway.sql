@@ -108,3 +108,4 @@ create index trainings_of on gateway.trainings (team_id, user_id, requested_at d
 grant select on gateway.installations, gateway.consents_now to scraper;
 grant select on gateway.consents_now, gateway.active_adapters to trainer;
 grant select on gateway.active_adapters to inference;
+revoke select on gateway.installations from reader;
