@@ -14,7 +14,8 @@ from proto.errors import RequestInvalid
 
 START, END = 1, 2
 CONTROL = range(17)  # SmolLM2's special ids
-UNASSIGNED = "\U00040000"  # SmolLM2 has no token for the first byte of the planes from here on
+UNASSIGNED = "\U00040000"  # SmolLM2 has no token for the first byte of the planes from here on,
+WITHOUT_TOKEN = "\x04\x06\x13\x14\x16\x1d"  # nor for these: it does not see them
 LLAMA3 = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|end_of_text|>")
 
 hostile = st.text(st.sampled_from("<|im_start>endofx_ \n\tä😀'0")) | st.sampled_from(
@@ -37,7 +38,7 @@ conversations = st.builds(
 def test_no_text_becomes_a_control_token(encoder: PromptEncoder, text: str) -> None:
     ids = encoder.encode_text(text)
     assert not [i for i in ids if i in CONTROL]
-    if all(letter < UNASSIGNED for letter in text):
+    if not any(letter in WITHOUT_TOKEN or letter >= UNASSIGNED for letter in text):
         assert encoder.decode(ids) == text
 
 
