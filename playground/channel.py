@@ -50,7 +50,9 @@ class Channel:
         for message in seed.messages:
             self.insert(copy.deepcopy(message))
 
-    def __len__(self) -> int:
+    @property
+    def message_count(self) -> int:
+        """Replies included."""
         return len(self._order)
 
     def next_ts(self) -> str:

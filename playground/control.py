@@ -144,7 +144,7 @@ class Control:
                 "topic": channel.topic,
                 "purpose": channel.purpose,
                 "members": channel.members,
-                "message_count": len(channel),
+                "message_count": channel.message_count,
             }
             for channel in workspace.channels.values()
         ]

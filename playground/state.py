@@ -230,7 +230,7 @@ class Workspace:
         """Messages per kind of channel."""
         counts: dict[ChannelKind, int] = {"public": 0, "private": 0, "im": 0}
         for channel in self.channels.values():
-            counts[channel.kind] += len(channel)
+            counts[channel.kind] += channel.message_count
         return counts
 
     def _tell(self, change: Change) -> None:
