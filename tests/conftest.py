@@ -2,7 +2,7 @@
 
 import os
 
-for name in [name for name in os.environ if name.startswith("DOPPEL_")]:
-    del os.environ[name]  # the developer's settings are not the tests'
+for name in [name for name in os.environ if name.startswith("DOPPEL_")]:  # noqa: TID251
+    del os.environ[name]  # noqa: TID251  the developer's settings are not the tests'
 
 pytest_plugins = ["tests.support.servers"]

@@ -109,3 +109,4 @@ grant select on gateway.installations, gateway.consents_now to scraper;
 grant select on gateway.consents_now, gateway.active_adapters to trainer;
 grant select on gateway.active_adapters to inference;
 revoke select on gateway.installations from reader;
+revoke update, delete on gateway.consents from gateway;  -- the ledger only grows
