@@ -1,0 +1,146 @@
+"""Real nats-server, PostgreSQL and S3, started once per test run by the code that `doppel up` runs."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from doppel.basemodel.prepare import prepare
+from doppel.bus.broker import jetstream_of, open_client
+from doppel.local.home import Home, Ports
+from doppel.local.servers import Servers
+from doppel.local.supervisor import Supervisor
+from doppel.migrate import SERVICES
+from doppel.settings import BusSettings, SharedSettings, StorageSettings
+from doppel.storage import Storage
+from proto.artifacts import BaseModelManifest
+from proto.subjects import STREAMS
+
+ACK_WAIT_S = 3.0
+
+
+@dataclass(frozen=True)
+class TestServers:
+    """The running three, provisioned and migrated. Addresses as `doppel up` would hand them to a service."""
+
+    __test__ = False  # pytest: the name is not a test's
+
+    running: Servers
+
+    @property
+    def nats_url(self) -> str:
+        """The bus, with user and password"""
+        return self.running.nats_url
+
+    @property
+    def postgres_dsn(self) -> str:
+        """The database, as the superuser."""
+        return self.running.dsn()
+
+    def dsn(self, role: str) -> str:
+        """The database as ``gateway``, ``scraper``, ``trainer``, ``inference`` or ``reader``."""
+        return self.running.dsn(role)
+
+    @property
+    def s3(self) -> StorageSettings:
+        """The bucket."""
+        return self.running.storage_settings()
+
+    @property
+    def bus(self) -> BusSettings:
+        """The bus; the ack wait is short."""
+        return self.running.bus_settings(ACK_WAIT_S)
+
+    def settings(self, role: str) -> SharedSettings:
+        """What a service of that name would read."""
+        return SharedSettings(**self.fields(role))
+
+    def fields(self, role: str) -> dict[str, object]:
+        """Fields of SharedSettings, for a service's own class: ``Settings(**servers.fields("trainer"))``."""
+        shared = self.bus.model_dump() | self.s3.model_dump() | {"health_port": 0}
+        return shared | {"postgres_dsn": SecretStr(self.dsn(role)), "base_model": "tiny"}
+
+    def environment(self, role: str) -> dict[str, str]:
+        """The same as variables, for a service that a test starts as a process."""
+        values = {k: v for k, v in self.fields(role).items() if v is not None}
+        plain = {k: v.get_secret_value() if isinstance(v, SecretStr) else str(v) for k, v in values.items()}
+        return {f"DOPPEL_{name.upper()}": value for name, value in plain.items()}
+
+    async def clean(self) -> None:
+        """Empty every stream and table, and the bucket below ``workspaces/``: for the start of a test."""
+        await self.purge()
+        await self.truncate()
+        await self.empty_bucket()
+
+    async def purge(self) -> None:
+        """Empty every stream. Message ids stay known for ten minutes: use new ones in each test."""
+        client = await open_client(self.bus)
+        try:
+            jetstream = jetstream_of(client)
+            for stream in STREAMS:
+                await jetstream.purge_stream(stream.name)
+        finally:
+            await client.close()
+
+    async def truncate(self) -> None:
+        """Empty every table of the services."""
+        connection = await asyncpg.connect(self.postgres_dsn)
+        try:
+            found = await connection.fetch(
+                "select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname = any($1)",
+                list(SERVICES),
+            )
+            if found:
+                await connection.execute(
+                    f"truncate {', '.join(row['name'] for row in found)} restart identity cascade"
+                )
+        finally:
+            await connection.close()
+
+    async def empty_bucket(self) -> None:
+        """Delete every workspace's objects; base models stay."""
+        storage = Storage(self.s3)
+        try:
+            await storage.delete(await storage.list_keys("workspaces/"))
+        finally:
+            storage.close()
+
+
+@pytest.fixture(scope="session")
+async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[TestServers]:
+    """Bus, database and bucket, empty but provisioned; stopped when the run ends."""
+    home = Home(tmp_path_factory.mktemp("servers") / ".doppel")
+    home.make()
+    async with Supervisor(home) as supervisor:
+        running = Servers(home, home.secrets(), Ports(home.path / "ports.json"), supervisor, sync=False)
+        await running.start()
+        await running.set_up(ack_wait_s=ACK_WAIT_S)
+        try:
+            yield TestServers(running)
+        finally:
+            await running.stop()
+
+
+@pytest.fixture
+async def clean(servers: TestServers) -> TestServers:
+    """The servers, emptied for this test."""
+    await servers.clean()
+    return servers
+
+
+@pytest.fixture(scope="session")
+async def storage(servers: TestServers) -> AsyncGenerator[Storage]:
+    """The bucket."""
+    opened = Storage(servers.s3)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+async def tiny_base(
+    servers: TestServers, storage: Storage, tmp_path_factory: pytest.TempPathFactory
+) -> BaseModelManifest:
+    """The tests' base model, in the bucket."""
+    return await prepare(storage, "tiny", tmp_path_factory.mktemp("base-model"))
