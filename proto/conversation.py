@@ -1,5 +1,6 @@
 """What people said: one normal form of a message, the turns of a prompt, a sample of a dataset."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -69,3 +70,56 @@ class Sample(Body):
     response: str = Field(repr=False, description="The persona's own words; the loss is on these only.")
     channel_id: ChannelId
     ts: Ts
+
+
+TURN_LIMIT = 40_000
+SPEAKER_LIMIT = 80
+UNKNOWN_SPEAKER = "someone"
+APP_SPEAKER = "app"
+
+
+def render_turns(
+    messages: Sequence[Message], persona_user_id: str | None, names: Mapping[str, str]
+) -> tuple[Turn, ...]:
+    """A conversation, oldest first, as the persona sees it. Datasets and mentions are both rendered here.
+
+    The persona's own words become assistant turns, bare. Everybody else's become user turns, each message as
+    ``<display name>: <text>``; a mention of the persona that opens it is left out, since who is asked is said by
+    the prompt already. Neighbours of one role become one turn, joined by a newline. `names`: user id → display
+    name; who is missing there is "someone", an app is "app". Messages without text leave no trace.
+    """
+    own_name = _speaker(names.get(persona_user_id or ""))
+    turns: list[tuple[Literal["user", "assistant"], list[str]]] = []
+    for message in messages:
+        own = message.user_id == persona_user_id and message.words_of == WordsOf.PERSON
+        own = own and persona_user_id is not None
+        text = message.text.strip()
+        if not own:
+            text = _without_opening_mention(text, own_name)
+        if not text:
+            continue
+        role: Literal["user", "assistant"] = "assistant" if own else "user"
+        line = text if own else f"{_speaker_of(message, names)}: {text}"
+        if turns and turns[-1][0] == role:
+            turns[-1][1].append(line)
+        else:
+            turns.append((role, [line]))
+    return tuple(Turn(role=role, content="\n".join(lines)[-TURN_LIMIT:]) for role, lines in turns)
+
+
+def _speaker_of(message: Message, names: Mapping[str, str]) -> str:
+    if message.words_of == WordsOf.APP:
+        return APP_SPEAKER
+    return _speaker(names.get(message.user_id or "")) or UNKNOWN_SPEAKER
+
+
+def _speaker(name: str | None) -> str:
+    """On one line and not endless: a display name is typed by its owner."""
+    return " ".join((name or "").split())[:SPEAKER_LIMIT]
+
+
+def _without_opening_mention(text: str, own_name: str) -> str:
+    mention = f"@{own_name}"
+    if not own_name or not text.startswith(mention) or text[len(mention) : len(mention) + 1].isalnum():
+        return text
+    return text[len(mention) :].lstrip(" \t,:;-\u2013\u2014") or text
