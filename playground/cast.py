@@ -67,7 +67,7 @@ def users(team_id: str, app_id: str) -> list[User]:
         person("USLACKBOT", "slackbot", "Slackbot", "757575", team_id),
     ]
     for user, bot_id, its_app in ((everybody[-3], "B0DEPLOY", "A0DEPLOY"), (everybody[-2], BOT_ID, app_id)):
-        user["profile"] |= {"bot_id": bot_id, "api_app_id": its_app}
+        user["profile"] |= {"bot_id": bot_id, "api_app_id": its_app, "title": "App"}
     return everybody
 
 
