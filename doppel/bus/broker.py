@@ -80,10 +80,10 @@ def _security(settings: BusSettings) -> NatsUserPassword | None:
     return NatsUserPassword(settings.nats_user, settings.nats_password.get_secret_value())
 
 
-def _closed_unless(lifecycle: Lifecycle) -> Callable[[], Awaitable[None]]:
+def _ending_unless(leaving: asyncio.Event) -> Callable[[], Awaitable[None]]:
     async def closed() -> None:
         """nats-py gave up for good, which FastStream's pull loop would answer with a frozen event loop."""
-        if not lifecycle.is_stopping:
+        if not leaving.is_set():
             log.critical("the bus connection is closed for good; ending")
             os._exit(70)
 
@@ -104,6 +104,7 @@ async def connect(
         bus = Bus(client, jetstream)
         if durables_of is not None:
             await _wait_for_durables(lifecycle, jetstream, durables_of)
+        leaving = asyncio.Event()
         broker = NatsBroker(
             settings.nats_url,
             security=_security(settings),
@@ -112,7 +113,7 @@ async def connect(
             ping_interval=PING_S,
             connect_timeout=CONNECT_S,
             error_cb=_on_error,
-            closed_cb=_closed_unless(lifecycle),
+            closed_cb=_ending_unless(leaving),
             graceful_timeout=settings.graceful_timeout_s,
             logger=None,
             middlewares=[
@@ -124,6 +125,7 @@ async def connect(
         try:
             yield Connection(bus, broker)
         finally:
+            leaving.set()
             try:
                 async with asyncio.timeout(settings.graceful_timeout_s + STOP_S):
                     await broker.stop()
