@@ -1,5 +1,6 @@
 """Who a process is, and how to end what a supervisor that was killed left behind (Linux)."""
 
+import asyncio
 import contextlib
 import ctypes
 import json
@@ -84,11 +85,24 @@ def kill_session(session: int, *, leader_gone: bool = False) -> int:
     return count
 
 
+async def until_gone(session: int, within_s: float = 5.0) -> None:
+    """After a SIGKILL: wait until the kernel has taken the whole session away."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while any(members(session)):  # noqa: ASYNC110  another process sets no event of ours
+                await asyncio.sleep(0.02)
+
+
 def remember(folder: Path, name: str, pid: int) -> None:
     """Write down a child, for the `up` after a kill -9 of the supervisor."""
     identity = Identity.of(pid)
     if identity is not None:
         write_private(folder / f"{name}.json", json.dumps(asdict(identity)))
+
+
+def remember_self(folder: Path, name: str) -> None:
+    """Write down this process, for who wants to stop it."""
+    remember(folder, name, os.getpid())
 
 
 def recall(path: Path) -> Identity | None:
@@ -105,17 +119,20 @@ def forget(folder: Path, name: str) -> None:
     (folder / f"{name}.json").unlink(missing_ok=True)
 
 
-def kill_leftovers(folder: Path, *, keep: str = "") -> list[str]:
+async def end_leftovers(folder: Path) -> list[str]:
     """End the children of an earlier supervisor, with all they started. Returns their names."""
     killed: list[str] = []
-    for path in sorted(folder.glob("*.json")):
-        if path.stem == keep:
-            continue
-        identity = recall(path)
-        if identity is not None and _is_ours(identity) and kill_session(identity.pid):
-            killed.append(path.stem)
-        path.unlink(missing_ok=True)
+    for name, identity in _recorded(folder).items():
+        if _is_ours(identity) and kill_session(identity.pid):
+            killed.append(name)
+            await until_gone(identity.pid)
+        forget(folder, name)
     return killed
+
+
+def _recorded(folder: Path) -> dict[str, Identity]:
+    found = {path.stem: recall(path) for path in sorted(folder.glob("*.json"))}
+    return {name: identity for name, identity in found.items() if identity is not None}
 
 
 def _is_ours(identity: Identity) -> bool:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import ByteSize, Field, PositiveFloat
+from pydantic import ByteSize, Field, PositiveFloat, SecretStr
 
 from doppel.settings import DoppelSettings
 
@@ -24,6 +24,25 @@ class LocalSettings(DoppelSettings):
         default=600,
         description="How long `doppel up` waits for a service to be ready; an engine may take minutes.",
     )
+    base_model: str = Field(
+        default="smollm2-135m-instruct", description="The base model that `doppel up` prepares and serves."
+    )
+    ack_wait_s: PositiveFloat | None = Field(default=None, description="As the services read it.")
+    slack_bot_token: SecretStr | None = Field(
+        default=None, description="A real workspace's token: then `doppel up` starts no playground."
+    )
+    slack_signing_secret: SecretStr | None = Field(default=None, description="And its signing secret.")
+    slack_api_url: str | None = Field(
+        default=None, description="Where Slack's Web API is, if not at Slack's."
+    )
+    encryption_keys: SecretStr | None = Field(
+        default=None, description="Keys for stored tokens; absent: one is made per state folder."
+    )
+
+    @property
+    def real_slack(self) -> bool:
+        """A token without another address means Slack itself."""
+        return self.slack_bot_token is not None and self.slack_api_url is None
 
 
 def inherited() -> dict[str, str]:

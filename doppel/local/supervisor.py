@@ -185,7 +185,8 @@ class Supervisor:
                 asking.cancel()
                 stop.cancel()
         finally:
-            processes.kill_session(process.pid, leader_gone=True)  # what it started goes with it
+            if processes.kill_session(process.pid, leader_gone=True):  # what it started goes with it
+                await processes.until_gone(process.pid)
             running.pid = None
             running.ready.clear()
             processes.forget(self.home.run, child.name)
