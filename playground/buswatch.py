@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 SUBJECTS = ("slack.event", "scrape.>", "train.>", "generate.>", "persona.>", "dead.>")
 _IDS = ("request_id", "run_id", "event_id", "scrape_id", "dataset_id")
-_NUMBERS = ("step", "total", "train_loss", "validation_loss", "eta_s")
-_CODES = ("state", "status", "outcome", "phase", "code")
+_NUMBERS = ("step", "total", "train_loss", "validation_loss", "eta_s", "seq")
+_CODES = ("stage", "state", "action", "outcome", "code")
 # Larger bodies are only measured: nothing there that the panel shows is worth the parsing.
 _PARSE_LIMIT_BYTES = 64 * 1024
 _LENGTH = 64

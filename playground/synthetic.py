@@ -61,7 +61,7 @@ class _Writer:
         if root is not None:
             message["thread_ts"] = root
         channel.messages.append(message)
-        self.count += 1
+        self.count += channel.kind == "public"
         return message
 
     def say(

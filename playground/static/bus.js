@@ -62,7 +62,7 @@ export function onBus(data) {
   const family = data.subject.split(".")[0];
   hit(family);
   const ids = ["request_id", "run_id", "event_id", "scrape_id", "dataset_id"].filter((name) => data[name]);
-  const codes = ["state", "status", "outcome", "phase", "code"].filter((name) => data[name]).map((name) => data[name]);
+  const codes = ["stage", "state", "action", "outcome", "code"].filter((name) => data[name]).map((name) => data[name]);
   const more = [...ids.slice(0, 1).map((name) => `${name.replace("_id", "")} ${short(data[name])}`), ...codes.slice(0, 2)];
   const total = Number(data.total);
   const isProgress = Number.isFinite(total) && total > 0 && data.step !== undefined;
@@ -74,8 +74,12 @@ export function onBus(data) {
     const fill = element("i");
     fill.style.width = `${Math.min(100, (100 * data.step) / total)}%`;
     row.append(element("div", { class: "meter" }, fill));
-    // One row per run, not one per step.
-    const key = `${data.subject} ${data.run_id ?? data.request_id ?? ""} ${data.phase ?? data.state ?? ""}`;
+  }
+  const isToken = data.subject.startsWith("generate.token.");
+  if (isToken) row.append(element("div", { class: "row-more" }, `piece ${data.seq ?? "?"}`));
+  // One row per run and stage, or per answer: not one per step or piece.
+  if (isProgress || isToken) {
+    const key = `${data.subject} ${data.run_id ?? data.request_id ?? ""} ${data.stage ?? ""}`;
     progressRows.get(key)?.remove();
     progressRows.set(key, row);
   }

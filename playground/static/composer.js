@@ -89,10 +89,12 @@ export class Composer {
         this.drawSuggestions();
         return;
       }
-      const exact = this.items[this.selected].insert.trim() === this.input.value.trim();
+      // What is typed in full needs no choosing: Enter sends.
+      const item = this.items[this.selected];
+      const exact = item.insert.trim() === this.input.value.slice(item.start, this.input.selectionStart).trim();
       if (event.key === "Tab" || (event.key === "Enter" && !event.shiftKey && !exact)) {
         event.preventDefault();
-        this.take(this.items[this.selected]);
+        this.take(item);
         return;
       }
       if (event.key === "Escape") { event.stopPropagation(); this.items = []; this.drawSuggestions(); return; }
