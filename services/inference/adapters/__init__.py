@@ -1,0 +1,1 @@
+"""What inference touches: the engine, adapters on disk, token streams."""

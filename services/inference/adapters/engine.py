@@ -1,0 +1,261 @@
+"""The engine: one vLLM `AsyncLLMEngine` with LoRA, behind the few calls we make of it.
+
+Traps of the pinned version that this module keeps shut: a bad adapter first met by `generate` ends the engine, so it is
+always added before; a request without adapter gets another one's weights on CPU, so it gets a zero adapter; an adapter
+whose loading failed stays half registered, so it is removed and its number never used again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+from doppel.lifecycle import Lifecycle, Stopping
+from proto.errors import AdapterCorrupt, RequestInvalid, TransientError
+from services.inference.adapters.zero_adapter import write_zero_adapter
+from services.inference.core.plan import Drawing
+from services.inference.core.shape import BaseShape
+from services.inference.settings import InferenceSettings, set_engine_environment
+
+log = logging.getLogger(__name__)
+
+ZERO_ID: Final = 1  # the zero adapter's number; others follow
+FIRST_ID: Final = 2
+SHUTDOWN_S: Final = 5
+PROBE_ID: Final = "probe"
+FAST_BFLOAT16: Final = ("avx512_bf16", "amx_bf16")
+
+
+class EngineDied(TransientError):
+    """The engine is gone; another replica, or the next process, does the work."""
+
+    code = "engine_died"
+
+    def __init__(self) -> None:
+        super().__init__("The model stopped. It starts again by itself.", delay_s=1.0)
+
+
+@dataclass(frozen=True)
+class LoraFolder:
+    """An adapter as the engine knows it: number, name and folder are new for each version and each download."""
+
+    number: int
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the engine answered."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+OnText = Callable[[str], None]
+
+
+class Engine(Protocol):
+    """What handlers ask of the engine."""
+
+    @property
+    def context(self) -> int:
+        """Tokens of prompt and reply together."""
+        ...
+
+    async def generate(
+        self,
+        request_id: str,
+        ids: Sequence[int],
+        drawing: Drawing,
+        adapter: LoraFolder | None,
+        on_text: OnText,
+    ) -> Completion:
+        """One completion. Raises EngineDied, AdapterCorrupt, RequestInvalid; cancelling stops it in the engine too."""
+        ...
+
+    async def remove(self, adapter: LoraFolder) -> None:
+        """Let go of an adapter that nobody uses any more."""
+        ...
+
+
+class VllmEngine:
+    """The engine of this process."""
+
+    def __init__(self, engine: Any, context: int, zero: LoraFolder) -> None:
+        self._engine = engine
+        self._context = context
+        self._zero = zero
+
+    @property
+    def context(self) -> int:
+        """Tokens of prompt and reply together."""
+        return self._context
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its processes ended."""
+        return bool(self._engine.errored)
+
+    async def generate(
+        self,
+        request_id: str,
+        ids: Sequence[int],
+        drawing: Drawing,
+        adapter: LoraFolder | None,
+        on_text: OnText,
+    ) -> Completion:
+        """One completion, by the zero adapter where none is named."""
+        from vllm import SamplingParams
+        from vllm.exceptions import VLLMClientError
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        lora = await self._loaded(adapter or self._zero)
+        parameters = SamplingParams(
+            max_tokens=drawing.max_tokens,
+            min_tokens=1,  # an answer of nothing is none
+            temperature=drawing.temperature,
+            top_p=drawing.top_p,
+            repetition_penalty=drawing.repetition_penalty,
+            stop=list(drawing.stop),
+            stop_token_ids=list(drawing.stop_ids),
+            seed=drawing.seed,
+            output_kind=RequestOutputKind.DELTA,
+        )
+        pieces: list[str] = []
+        count, reason = 0, "stop"
+        try:
+            prompt = {"prompt_token_ids": list(ids)}
+            stream = self._engine.generate(prompt, parameters, request_id, lora_request=lora)
+            async with contextlib.aclosing(stream):
+                async for output in stream:
+                    piece = output.outputs[0]
+                    count += len(piece.token_ids)
+                    reason = piece.finish_reason or reason
+                    if piece.text:
+                        pieces.append(piece.text)
+                        on_text(piece.text)
+        except EngineDeadError as error:
+            raise EngineDied from error
+        except VLLMClientError as error:
+            raise RequestInvalid("The model can't take that request as it is.") from error
+        if reason == "abort":
+            raise EngineDied
+        return Completion("".join(pieces), "length" if reason == "length" else "stop", len(ids), count)
+
+    async def _loaded(self, adapter: LoraFolder) -> Any:
+        """Make sure the engine has it, before a request could meet it: quick when it has."""
+        from vllm.lora.request import LoRARequest
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        lora = LoRARequest(adapter.name, adapter.number, str(adapter.folder))
+        try:
+            await self._engine.add_lora(lora)
+        except EngineDeadError as error:
+            raise EngineDied from error
+        except Exception as error:
+            if self.is_dead:
+                raise EngineDied from error
+            await self.remove(adapter)  # after a failure it may be registered all the same
+            raise AdapterCorrupt("the engine can't load the adapter") from error
+        return lora
+
+    async def remove(self, adapter: LoraFolder) -> None:
+        """Let go of an adapter; unknown ones are fine."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            await self._engine.remove_lora(adapter.number)
+        except EngineDeadError as error:
+            raise EngineDied from error
+
+    async def probe(self) -> None:
+        """Generate one token. Raises EngineDied."""
+        drawing = Drawing(1, 0.0, 1.0, 1.0, (), (), 0)
+        await self.generate(PROBE_ID, [0], drawing, None, lambda _: None)
+
+    def close(self) -> None:
+        """End the engine's processes."""
+        self._engine.shutdown(timeout=SHUTDOWN_S)
+
+
+@contextlib.asynccontextmanager
+async def open_engine(
+    lifecycle: Lifecycle, settings: InferenceSettings, model: Path, shape: BaseShape, scratch: Path
+) -> AsyncGenerator[VllmEngine]:
+    """Start the engine off the loop, most of a minute; end it with the block. Raises Stopping on SIGTERM meanwhile."""
+    context = min(settings.context_tokens, shape.context)
+    zero = LoraFolder(ZERO_ID, f"zero@{ZERO_ID}", scratch / "zero")
+    await asyncio.to_thread(write_zero_adapter, zero.folder, shape)
+    set_engine_environment(settings)
+    with ThreadPoolExecutor(1, thread_name_prefix="engine") as thread:
+        started = asyncio.get_running_loop().run_in_executor(thread, start_engine, settings, model, context)
+        async with asyncio.TaskGroup() as group:
+            stopping = group.create_task(lifecycle.stopping())
+            await asyncio.wait({started, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not started.done():
+                _end_children()  # then the start fails, and its thread ends
+                await asyncio.wait({started})
+            stopping.cancel()
+        if lifecycle.is_stopping:
+            if started.exception() is None:
+                started.result().shutdown(timeout=0)
+            raise Stopping
+        engine = VllmEngine(started.result(), context, zero)
+    try:
+        yield engine
+    finally:
+        await asyncio.to_thread(engine.close)
+
+
+def _end_children() -> None:
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
+def start_engine(settings: InferenceSettings, model: Path, context: int) -> Any:
+    """Import vLLM and start its processes (blocking)."""
+    from vllm import AsyncEngineArgs, AsyncLLMEngine
+    from vllm.platforms import current_platform
+
+    on_cpu = bool(current_platform.is_cpu())
+    arguments = AsyncEngineArgs(
+        model=str(model),
+        dtype=choose_dtype(settings.engine_dtype, cpu_flags() if on_cpu else None),
+        max_model_len=context,
+        max_num_seqs=2 * settings.generate_loops,
+        gpu_memory_utilization=settings.engine_gpu_share,
+        enable_lora=True,
+        max_loras=settings.adapter_slots + 1,  # one for the zero adapter
+        max_cpu_loras=max(settings.adapters_in_memory, settings.adapter_slots + 1),
+        max_lora_rank=settings.max_lora_rank,
+        enforce_eager=on_cpu,
+        disable_log_stats=True,
+        generation_config="vllm",  # sampling defaults are ours, not the folder's
+    )
+    engine = AsyncLLMEngine.from_engine_args(arguments)
+    log.info("engine started", extra={"cpu": on_cpu, "dtype": arguments.dtype, "context": context})
+    return engine
+
+
+def choose_dtype(wanted: str, flags: str | None) -> Any:
+    """bfloat16 halves memory everywhere, but computes fast only where the processor knows it. `flags` None: a GPU."""
+    if wanted != "auto":
+        return wanted
+    return "bfloat16" if flags is None or any(flag in flags for flag in FAST_BFLOAT16) else "float32"
+
+
+def cpu_flags() -> str:
+    """What the processor can do; empty where the kernel does not say."""
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

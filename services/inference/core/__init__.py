@@ -1,0 +1,1 @@
+"""Decisions of inference: no I/O, no clock, no engine."""
