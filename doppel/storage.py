@@ -142,10 +142,12 @@ class Storage:
         except ValueError as error:
             raise ArtifactCorrupt(key) from error
 
-    async def fetch_verified(self, key: str, sha256: str, path: Path) -> None:
+    async def fetch_verified(
+        self, key: str, sha256: str, path: Path, *, limit_bytes: int | None = None
+    ) -> None:
         """Bring an object to disk: own temporary name, hashed while streaming, renamed only when right.
 
-        Raises ObjectMissing, ArtifactCorrupt.
+        Raises ObjectMissing, ArtifactCorrupt (hash, or more than `limit_bytes`).
         """
 
         def fetch() -> None:
@@ -156,6 +158,8 @@ class Storage:
                 with part.open("wb") as file:
                     for chunk in self._chunks(key, time.monotonic() + TRANSFER_S):
                         digest.update(chunk)
+                        if limit_bytes is not None and file.tell() + len(chunk) > limit_bytes:
+                            raise ArtifactCorrupt(f"{key} is larger than {limit_bytes} bytes")
                         file.write(chunk)
                     file.flush()
                     os.fsync(file.fileno())
