@@ -1,15 +1,16 @@
 """``python -m playground``"""
 
 import asyncio
-import logging
 
+from doppel.settings import TelemetrySettings
+from doppel.telemetry import set_up_logging
 from playground.app import serve
 from playground.settings import Settings
 
 
 def main() -> None:
     """Read the settings and serve."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    set_up_logging(TelemetrySettings())
     asyncio.run(serve(Settings()))
 
 

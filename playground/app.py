@@ -37,7 +37,7 @@ class Running:
     _runner: web.AppRunner
     _tasks: Tasks
     _session: aiohttp.ClientSession
-    _bus: BusWatch
+    bus: BusWatch
 
     @property
     def workspace(self) -> Workspace:
@@ -51,7 +51,7 @@ class Running:
         self.box.hub.close()
         await self.sockets.disconnect("warning", close=True)
         await self._tasks.close()
-        await self._bus.close()
+        await self.bus.close()
         await self._runner.cleanup()
         await self._session.close()
 
@@ -72,7 +72,13 @@ async def start(settings: Settings, *, seed: SeedWorkspace | None = None) -> Run
     session = aiohttp.ClientSession(trust_env=False, timeout=aiohttp.ClientTimeout(total=60))
     sockets = SocketServer(box)
     deliverer = Deliverer(box, tasks, session, sockets)
-    bus = BusWatch(box.hub, settings.nats_url)
+    password = settings.nats_password
+    bus = BusWatch(
+        box.hub,
+        settings.nats_url,
+        settings.nats_user,
+        None if password is None else password.get_secret_value(),
+    )
     box.workspace.observers += [box.show, deliverer.observe]
     runner = web.AppRunner(_application(box, deliverer, sockets, bus), access_log=None, shutdown_timeout=2.0)
     await runner.setup()

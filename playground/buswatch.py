@@ -52,9 +52,12 @@ def glimpse(subject: str, body: bytes) -> dict[str, Any]:
 class BusWatch:
     """Watches the bus for ever; the page works without."""
 
-    def __init__(self, hub: Hub, url: str | None) -> None:
+    def __init__(
+        self, hub: Hub, url: str | None, user: str | None = None, password: str | None = None
+    ) -> None:
         self._hub = hub
         self._url = url
+        self._login = {} if user is None else {"user": user, "password": password}
         self._client: Client | None = None
         self._count = 0
 
@@ -78,6 +81,7 @@ class BusWatch:
         self._client = await nats.connect(
             self._url,
             name="playground",
+            **self._login,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,

@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     nats_url: str | None = Field(
         default=None, validation_alias=AliasChoices("DOPPEL_PLAYGROUND_NATS_URL", "DOPPEL_NATS_URL")
     )
+    nats_user: str | None = Field(default=None, validation_alias=AliasChoices("DOPPEL_NATS_USER"))
+    nats_password: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("DOPPEL_NATS_PASSWORD")
+    )
 
     @field_validator("gateway_urls", "subscribe", mode="before")
     @classmethod
