@@ -14,7 +14,7 @@ from playground.channel import Channel
 from playground.deliver import Deliverer
 from playground.interact import press, run_command
 from playground.model import Message, User
-from playground.text import encode_typed, rich_text
+from playground.text import encode_typed, mentions, rich_text
 
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
 Text = Annotated[str, Field(max_length=40_000)]
@@ -174,8 +174,18 @@ class Control:
         message = self.box.workspace.post_as_person(
             channel, user["id"], body.text, thread_ts=body.thread_ts, broadcast=body.broadcast, raw=body.raw
         )
+        self._warn_of_absence(channel, user, message)
         event_ids = self.deliverer.newest_about(channel.id, message["ts"])
         return answer(channel=channel.id, ts=message["ts"], message=message, event_ids=event_ids)
+
+    def _warn_of_absence(self, channel: Channel, user: User, message: Message) -> None:
+        """Slackbot's hint where somebody mentions the app in a channel without it: no event goes out then."""
+        app = self.box.workspace.app
+        if app.user_id in channel.members or not mentions(message["text"], app.user_id):
+            return
+        hint = f"You mentioned <@{app.user_id}>, but it is not in this channel. `/invite @{app.name}` lets it in."
+        content = {"user": "USLACKBOT", "username": "Slackbot", "text": hint}
+        self.box.workspace.show_ephemeral(channel, user["id"], content)
 
     async def messages(self, request: web.Request) -> web.Response:
         """Messages of a channel, DM or thread; ephemerals too."""
@@ -244,6 +254,9 @@ class Control:
         """A person runs a slash command."""
         body = Command.model_validate_json(await request.read())
         user, channel = self._user(body.user), self._channel(body.channel)
+        if body.command == "/invite":  # Slack's own; no app hears of it
+            self.box.workspace.join(channel, self._user(body.text.strip())["id"])
+            return answer()
         outcome = await run_command(self.box, self.deliverer, user, channel, body.command, body.text)
         return answer(**outcome.shown())
 

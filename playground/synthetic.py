@@ -151,7 +151,7 @@ def _deploy(writer: _Writer, channel: SeedChannel, at: int, topic: Topic) -> Non
 
 def _chatter(writer: _Writer, channel: SeedChannel, at: int, topic: Topic) -> None:
     """Remarks below one another."""
-    for user_id in writer.rng.sample(_cast(channel), writer.rng.randrange(2, 5)):
+    for user_id in writer.rng.sample(_cast(channel, writer, at), writer.rng.randrange(2, 5)):
         writer.say(channel, at, user_id, VOICES[user_id].remark(writer.rng, topic))
         at += writer.rng.randrange(20_000_000, 400_000_000)
 
@@ -159,14 +159,15 @@ def _chatter(writer: _Writer, channel: SeedChannel, at: int, topic: Topic) -> No
 def _question(writer: _Writer, channel: SeedChannel, at: int, topic: Topic, *, in_thread: bool) -> None:
     """A question, Ada's answer more often than not, others', and the asker's thanks."""
     rng = writer.rng
-    asker = rng.choice([user_id for user_id in _cast(channel) if user_id != "U0ADA" or rng.random() < 0.4])
+    cast = _cast(channel, writer, at)
+    asker = rng.choice([user_id for user_id in cast if user_id != "U0ADA" or rng.random() < 0.4])
     text = VOICES[asker].ask(rng, topic)
     ada_answers = asker != "U0ADA" and "U0ADA" in channel.members and rng.random() < 0.8
     if ada_answers and rng.random() < 0.35:
         text = f"<@U0ADA> {text}"
     root = writer.say(channel, at, asker, text)
     under = root if in_thread else None
-    others = [user_id for user_id in _cast(channel) if user_id not in (asker, "U0ADA")]
+    others = [user_id for user_id in cast if user_id not in (asker, "U0ADA")]
     answerers = rng.sample(others, rng.randrange(1, 4))
     if ada_answers:
         answerers.insert(rng.choice((0, 0, 1)), "U0ADA")
@@ -182,6 +183,7 @@ def _question(writer: _Writer, channel: SeedChannel, at: int, topic: Topic, *, i
         writer.say(channel, at, "U0ADA", VOICES["U0ADA"].thanks(rng, topic), under)
 
 
-def _cast(channel: SeedChannel) -> list[str]:
-    """Who speaks there."""
-    return [member for member in channel.members if member in VOICES]
+def _cast(channel: SeedChannel, writer: _Writer, at: int) -> list[str]:
+    """Who speaks there then: whoever left did so halfway through."""
+    has_left = at > writer.end_us - DAYS // 2 * _DAY_US
+    return [user for user in channel.members if user in VOICES and not (has_left and user == "U0GONE")]

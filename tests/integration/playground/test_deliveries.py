@@ -55,6 +55,15 @@ async def test_nothing_comes_from_places_without_the_bot(control: Control, recei
     await control.post("messages", user="grace", channel="design", text="@doppel hello")
     await control.post("drain")
     assert receiver.requests == []
+    (hint,) = (await control.messages("design", viewer="grace"))["ephemerals"]
+    assert "not in this channel" in hint["text"]
+
+
+async def test_an_invited_bot_hears(control: Control, receiver: Receiver) -> None:
+    await control.post("commands", user="grace", channel="design", command="/invite", text="@doppel")
+    await control.post("messages", user="grace", channel="design", text="@doppel hello")
+    await control.post("drain")
+    assert len(receiver.requests) == 1
 
 
 async def test_a_failing_gateway_gets_three_retries_with_their_reason(
