@@ -1,24 +1,12 @@
 """nats-server from its wheel: JetStream on a file store, every write synced, one user."""
 
-import shutil
-import sys
-from pathlib import Path
-
 from doppel.local.child import Child, answers
 from doppel.local.files import write_private
 from doppel.local.home import Home, Ports, Secrets
+from doppel.local.programs import program
 from doppel.local.settings import inherited
 
 USER = "doppel"
-
-
-def program(name: str) -> str:
-    """A program that a wheel put beside our Python. Raises FileNotFoundError with what to do."""
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        raise FileNotFoundError(f"{name} is not installed; `make install` brings it (extra `local`)")
-    return found
 
 
 def config(home: Home, secrets: Secrets, *, port: int, monitor_port: int, sync: bool) -> str:

@@ -38,6 +38,14 @@ class Identity:
         found = _stat(self.pid)
         return found is not None and found.started == self.started and self.boot_id == _boot_id()
 
+    async def ended(self, within_s: float) -> bool:
+        """Wait until it has ended; False where it still runs after `within_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.is_alive():  # noqa: ASYNC110  another process sets no event of ours
+                    await asyncio.sleep(0.05)
+        return not self.is_alive()
+
 
 @dataclass(frozen=True)
 class _Stat:

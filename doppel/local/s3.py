@@ -6,7 +6,7 @@ from typing import Final
 from doppel.local.child import Child, answers
 from doppel.local.files import write_private
 from doppel.local.home import Home, Ports, Secrets
-from doppel.local.nats import program
+from doppel.local.programs import program
 from doppel.local.settings import inherited
 
 ACCESS_KEY: Final = "doppel"

@@ -14,6 +14,7 @@ from typing import IO, Final, Self
 from doppel.local import processes
 from doppel.local.child import Child
 from doppel.local.files import last_lines
+from doppel.local.first import first_of
 from doppel.local.home import Home
 from doppel.local.restarts import Restarts
 
@@ -100,7 +101,7 @@ class Supervisor:
             running = self.children[name]
             try:
                 async with asyncio.timeout(running.child.ready_s):
-                    await self._first_of(running.ready)
+                    await first_of(running.ready.wait(), self._failed.wait())
             except TimeoutError:
                 what = f"was not ready within {running.child.ready_s:.0f} s"
                 raise ChildFailed(name, what, last_lines(self.home.log_of(name))) from None
@@ -131,14 +132,6 @@ class Supervisor:
             running.stop_asked.set()
             if running.pid is not None:
                 processes.kill_session(running.pid)
-
-    async def _first_of(self, event: asyncio.Event) -> None:
-        """Wait for `event`, or for the failure of any child."""
-        async with asyncio.TaskGroup() as group:
-            waits = [group.create_task(event.wait()), group.create_task(self._failed.wait())]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
 
     async def _keep_up(self, running: Running) -> None:
         """Start the child again and again until it is stopped or gives up."""

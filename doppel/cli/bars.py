@@ -1,0 +1,74 @@
+"""Progress bars fed by ``*.progress``."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from proto.body import Body
+from proto.scrape import ScrapeProgress
+from proto.train import TrainProgress
+
+
+class Bar:
+    """One line that grows: what is being done, how far it is, when it will be done."""
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._label = label
+        self._task = progress.add_task(label, total=None, detail="")
+
+    def show(self, body: Body) -> None:
+        """Take in one progress message; anything else changes nothing."""
+        if isinstance(body, ScrapeProgress):
+            self._update(body.step, body.total, describe_scrape(body))
+        elif isinstance(body, TrainProgress):
+            self._update(body.step, body.total, describe_training(body))
+
+    def _update(self, step: int, total: int, detail: str) -> None:
+        self._progress.update(self._task, completed=step, total=total or None, detail=detail)
+
+
+def describe_scrape(body: ScrapeProgress) -> str:
+    """``reading · 3 of 5 channels · 1,200 messages``"""
+    parts = [body.stage]
+    if body.channel_count:
+        parts.append(f"{body.channels_done} of {body.channel_count} channels")
+    if body.step:
+        parts.append(f"{body.step:,} messages")
+    return " · ".join([*parts, *_eta(body.eta_s)])
+
+
+def describe_training(body: TrainProgress) -> str:
+    """``training · loss 3.21 · held out 3.40 · 120 tokens/s · about 1:20 left``"""
+    parts: list[str] = [body.stage]
+    if body.train_loss is not None:
+        parts.append(f"loss {body.train_loss:.3f}")
+    if body.validation_loss is not None:
+        parts.append(f"held out {body.validation_loss:.3f}")
+    if body.tokens_per_s:
+        parts.append(f"{body.tokens_per_s:,.0f} tokens/s")
+    return " · ".join([*parts, *_eta(body.eta_s)])
+
+
+def _eta(seconds: float | None) -> list[str]:
+    if seconds is None:
+        return []
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return [f"about {minutes}:{rest:02d} left"]
+
+
+@contextmanager
+def bar(console: Console, label: str) -> Generator[Bar]:
+    """A bar for the block's time."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bar(progress, label)

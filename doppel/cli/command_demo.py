@@ -1,0 +1,5 @@
+from typing import Final
+
+import click
+
+COMMANDS: Final[tuple[click.Command, ...]] = ()

@@ -1,0 +1,1 @@
+"""``doppel demo``: the story, played through the playground, on the real system."""

@@ -1,0 +1,118 @@
+"""How the command speaks: progress for people on stderr, results on stdout, one JSON line last where asked for."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn, cast
+
+import asyncpg
+import click
+import nats.errors
+import nats.js.errors
+from rich.console import Console
+from urllib3.exceptions import HTTPError
+
+from doppel.settings import SettingsError, TelemetrySettings
+from doppel.telemetry import set_up_logging
+from proto.errors import DoppelError
+
+FAILED: Final = 1
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    nats.errors.Error,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    HTTPError,
+)
+
+
+class Failure(Exception):
+    """One sentence for the person at the terminal, and the facts for ``--json``."""
+
+    def __init__(self, sentence: str, **facts: Any) -> None:
+        super().__init__(sentence)
+        self.facts = facts
+
+
+@dataclass
+class Terminal:
+    """Where a command writes."""
+
+    as_json: bool = False
+    people: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+    result: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+
+    def say(self, text: str) -> None:
+        """Something for people: stdout, unless that belongs to the JSON line."""
+        (self.people if self.as_json else self.result).print(text, markup=False)
+
+    def show(self, renderable: Any) -> None:
+        """A table or a panel for people."""
+        (self.people if self.as_json else self.result).print(renderable)
+
+    def done(self, **facts: Any) -> None:
+        """The outcome as the last line, where asked for."""
+        if self.as_json:
+            write_json({"ok": True, **facts})
+
+
+def write_json(facts: dict[str, Any]) -> None:
+    """One line on stdout."""
+    sys.stdout.write(json.dumps(facts, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def run(work: Callable[[Terminal], Coroutine[Any, Any, None]], *, as_json: bool = False) -> None:
+    """Run a command's work and turn its errors into one sentence and an exit code."""
+    terminal = Terminal(as_json)
+    set_up_logging(TelemetrySettings(log_level="ERROR"))
+    try:
+        asyncio.run(work(terminal))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001  the command's own door: _fail raises again what it does not know
+        _fail(terminal, error)
+
+
+def _fail(terminal: Terminal, error: BaseException) -> NoReturn:
+    error = _innermost(error)
+    sentence, code, facts = describe(error)
+    if sentence is None:
+        raise error
+    terminal.people.print(sentence, style="red", markup=False)
+    if terminal.as_json:
+        write_json({"ok": False, "error": {"code": code, "message": sentence}, **facts})
+    sys.exit(FAILED)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """A task group wraps what its task raised."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("tuple[BaseException, ...]", error.exceptions)[0]
+    return error
+
+
+def describe(error: BaseException) -> tuple[str | None, str, dict[str, Any]]:
+    """An error as one sentence, a code and further facts. No sentence: a bug of ours, shown as it is."""
+    if isinstance(error, Failure):
+        facts = dict(error.facts)
+        return str(error), str(facts.pop("code", "failed")), facts
+    if isinstance(error, DoppelError):
+        return str(error), error.code, {}
+    if isinstance(error, SettingsError):
+        return str(error), "settings", {}
+    if isinstance(error, click.ClickException):
+        return error.format_message(), "usage", {}
+    if isinstance(error, nats.js.errors.NotFoundError):
+        return "The bus is not provisioned yet. Run `doppel bus apply` (or `doppel up`).", "unavailable", {}
+    if isinstance(error, _AWAY):
+        what = type(error).__name__ if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+        return (
+            f"A server can't be reached ({what}). Is the stack up? `doppel status` says.",
+            "unavailable",
+            {},
+        )
+    return None, "internal", {}

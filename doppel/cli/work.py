@@ -1,0 +1,75 @@
+"""Publish a command, follow its progress, come back with its outcome."""
+
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from doppel.bus import Bus
+from doppel.cli.bars import bar
+from doppel.cli.facts import FactReader
+from doppel.cli.terminal import Failure, Terminal
+from proto import subjects
+from proto.body import Body, ErrorInfo
+from proto.scrape import ScrapeRequest, ScrapeResult
+from proto.train import TrainResult, run_id_of
+
+R = TypeVar("R", bound=Body)
+
+
+def new_request_id() -> UUID:
+    """An operator's act is where a chain of derived ids begins, so this one may be random."""
+    return uuid4()
+
+
+async def facts(bus: Bus, family: str) -> FactReader:
+    """What will be told about ``scrape``, ``train``, ``persona`` or ``generate`` from now on."""
+    stream = "ANSWERS" if family == "generate" else "FACTS"
+    return await FactReader.open(bus.jetstream, stream, f"{family}.*")
+
+
+async def outcome(
+    reader: FactReader,
+    about: UUID,
+    kind: type[R],
+    *,
+    timeout_s: float,
+    show: Callable[[Body], None] = lambda _: None,
+) -> R:
+    """Wait for the result of one request or run. Raises Failure with its sentence where it is an error."""
+    async for body in reader.follow(about, timeout_s=timeout_s):
+        if isinstance(body, kind):
+            error: ErrorInfo | None = getattr(body, "error", None)
+            if error is not None:
+                raise Failure(error.message, code=error.code, result=body.model_dump(mode="json"))
+            return body
+        show(body)
+    raise AssertionError("following ends with an outcome or a Failure")
+
+
+async def scrape(
+    terminal: Terminal, bus: Bus, request: ScrapeRequest, label: str, *, timeout_s: float
+) -> ScrapeResult:
+    """Ask for a scrape and follow it."""
+    assert request.request_id is not None
+    reader = await facts(bus, "scrape")
+    await publish_scrape(bus, request)
+    with bar(terminal.people, label) as line:
+        return await outcome(reader, request.request_id, ScrapeResult, timeout_s=timeout_s, show=line.show)
+
+
+async def publish_scrape(bus: Bus, request: ScrapeRequest) -> None:
+    """Hand it to JetStream; back once it is stored."""
+    await bus.publish(subjects.SCRAPE_REQUEST, request, key=str(request.request_id))
+
+
+async def train(
+    terminal: Terminal, bus: Bus, request: ScrapeRequest, label: str, *, timeout_s: float
+) -> TrainResult:
+    """Cut a fresh dataset, then follow the training that the gateway asks for."""
+    assert request.request_id is not None
+    assert request.user_id is not None
+    training = await facts(bus, "train")
+    await scrape(terminal, bus, request, f"dataset of {label}", timeout_s=timeout_s)
+    run_id = run_id_of(request.request_id, request.user_id)
+    with bar(terminal.people, f"training {label}") as line:
+        return await outcome(training, run_id, TrainResult, timeout_s=timeout_s, show=line.show)
