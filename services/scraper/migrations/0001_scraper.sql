@@ -3,10 +3,11 @@
 create table scraper.scrapes (
     request_id  uuid primary key,
     team_id     text        not null,
-    source      text        not null,
+    source      text        not null,                -- with its window: what two requests may share
     user_id     text,
     state       text        not null default 'running' check (state in ('running', 'done', 'failed', 'cancelled')),
     fence       bigint      not null default 1,
+    given_back  int         not null default 0,      -- holders that let go in good order: a crash loop is the rest
     holder      text        not null,
     lease_until timestamptz not null,
     corpus_id   uuid,
@@ -15,6 +16,8 @@ create table scraper.scrapes (
     created_at  timestamptz not null default now(),
     updated_at  timestamptz not null default now()
 );
+
+create index scrapes_sharing on scraper.scrapes (team_id, source);
 
 create table scraper.corpora (
     corpus_id       uuid primary key,

@@ -1,0 +1,1 @@
+"""Decisions: plain functions, no I/O, no clock."""
