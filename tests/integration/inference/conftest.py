@@ -1,0 +1,160 @@
+import asyncio
+import itertools
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from doppel.bus.broker import jetstream_of, open_client
+from doppel.storage import Storage
+from proto.artifacts import BaseModelManifest
+from tests.integration.inference.making import Publisher
+from tests.support.bus import BusReader
+from tests.support.servers import TestServers
+from tests.support.waiting import eventually
+
+READY_S = 240
+PORTS = itertools.count(18_700)
+
+
+@dataclass
+class Replica:
+    """One inference process."""
+
+    environment: dict[str, str]
+    log: Path
+    port: int = field(default_factory=lambda: next(PORTS))
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "services.inference",
+                env=self.environment | {"DOPPEL_HEALTH_PORT": str(self.port)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    async def ready(self) -> None:
+        await eventually(self.is_ready, what=f"ready\n{self.log.read_text()[-2000:]}", within_s=READY_S)
+
+    async def is_ready(self) -> bool:
+        return await self.get("ready") == 200
+
+    async def get(self, path: str) -> int:
+        assert self.process is not None
+        assert self.process.returncode is None, self.log.read_text()[-3000:]
+        try:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(f"http://127.0.0.1:{self.port}/health/{path}") as answer,
+            ):
+                return answer.status
+        except aiohttp.ClientError:
+            return 0
+
+    def family(self) -> list[int]:
+        """Living processes of this replica, itself included: all carry its session or its engine's mark."""
+        mark = f"DOPPEL_HEALTH_PORT={self.port}\0".encode()
+        found: list[int] = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                if mark in (folder / "environ").read_bytes() and state != "Z":
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return found
+
+    def engine_pids(self) -> list[int]:
+        """The engine's own processes among them."""
+        return [pid for pid in self.family() if Path(f"/proc/{pid}/comm").read_text().startswith("VLLM")]
+
+    async def ended(self, within_s: float = 60) -> int:
+        assert self.process is not None
+        async with asyncio.timeout(within_s):
+            return await self.process.wait()
+
+    async def gone(self, within_s: float) -> None:
+        async def none() -> bool:
+            return not self.family()
+
+        await eventually(none, what=f"processes {self.family()} ended", within_s=within_s)
+
+    async def stop(self) -> None:
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                await self.ended(60)
+            except TimeoutError:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                await self.ended(10)
+
+
+@pytest.fixture(scope="session")
+def environment(servers: TestServers, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a replica is started with: exact arithmetic, little memory."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("DOPPEL_")}  # noqa: TID251
+    return (
+        inherited
+        | servers.environment("inference")
+        | {
+            "DOPPEL_CACHE_DIR": str(tmp_path_factory.mktemp("inference")),
+            "DOPPEL_ENGINE_DTYPE": "float32",
+            "DOPPEL_CONTEXT_TOKENS": "512",
+            "DOPPEL_GENERATE_LOOPS": "6",
+            "DOPPEL_ADAPTER_SLOTS": "2",
+            "DOPPEL_ADAPTERS_IN_MEMORY": "3",
+            "DOPPEL_GRACEFUL_TIMEOUT_S": "20",
+            "DOPPEL_LOG_LEVEL": "DEBUG",
+            "OMP_NUM_THREADS": "1",
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+async def replica(
+    environment: dict[str, str], tiny_base: BaseModelManifest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Replica]:
+    """The session's one running replica."""
+    started = Replica(environment, tmp_path_factory.mktemp("log") / "inference.log")
+    await started.start()
+    try:
+        await started.ready()
+        yield started
+    finally:
+        await started.stop()
+
+
+@pytest.fixture
+async def bus(servers: TestServers) -> AsyncGenerator[BusReader]:
+    client = await open_client(servers.bus)
+    yield BusReader(client, jetstream_of(client))
+    await client.close()
+
+
+@pytest.fixture
+def publisher(
+    servers: TestServers, storage: Storage, tiny_base: BaseModelManifest, tmp_path: Path
+) -> Publisher:
+    return Publisher(storage, tiny_base, servers.postgres_dsn, tmp_path)
+
+
+@pytest.fixture
+def team() -> str:
+    """A workspace of the test's own."""
+    return f"T{uuid4().hex[:10].upper()}"
