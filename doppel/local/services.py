@@ -16,7 +16,7 @@ from doppel.local.settings import LocalSettings, inherited
 ROOT: Final = Path(__file__).resolve().parents[2]
 GATEWAY_PORT: Final = 8080
 PLAYGROUND_PORT: Final = 8090
-STOP_S: Final = 40.0  # longer than their own drain
+AFTER_DRAIN_S: Final = 15.0  # a service closes what it holds, then it is killed
 _QUIET: Final = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
@@ -88,7 +88,7 @@ class Fleet:
             ready,
             env=env,
             cwd=ROOT,
-            stop_s=STOP_S,
+            stop_s=self.settings.graceful_timeout_s + AFTER_DRAIN_S,
             ready_s=self.settings.ready_timeout_s,
             ask_every_s=0.3,
         )
@@ -109,6 +109,7 @@ class Fleet:
                 "DOPPEL_S3_SECRET_KEY": servers.secrets.s3_secret_key,
                 "DOPPEL_S3_BUCKET": s3.BUCKET,
                 "DOPPEL_BASE_MODEL": self.settings.base_model,
+                "DOPPEL_GRACEFUL_TIMEOUT_S": str(self.settings.graceful_timeout_s),
             }
         )
 
@@ -150,7 +151,9 @@ class Fleet:
             return await answers(health)
 
         argv = (sys.executable, "-m", "playground")
-        return Child("playground", argv, ready, env=env, cwd=ROOT, stop_s=STOP_S, ready_s=60, ask_every_s=0.2)
+        return Child(
+            "playground", argv, ready, env=env, cwd=ROOT, stop_s=AFTER_DRAIN_S, ready_s=60, ask_every_s=0.2
+        )
 
     def _gateway_port(self, name: str) -> int:
         return self.servers.ports.pick(name, GATEWAY_PORT if name == "gateway-1" else None)

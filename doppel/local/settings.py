@@ -28,6 +28,9 @@ class LocalSettings(DoppelSettings):
         default="smollm2-135m-instruct", description="The base model that `doppel up` prepares and serves."
     )
     ack_wait_s: PositiveFloat | None = Field(default=None, description="As the services read it.")
+    graceful_timeout_s: PositiveFloat = Field(
+        default=10, description="How long a service's running work may go on after Ctrl-C."
+    )
     slack_bot_token: SecretStr | None = Field(
         default=None, description="A real workspace's token: then `doppel up` starts no playground."
     )
