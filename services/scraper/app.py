@@ -1,0 +1,99 @@
+"""Put together once: settings → clients → handlers → serve until SIGTERM → drain."""
+
+import contextlib
+import logging
+import os
+import socket
+from uuid import UUID
+
+import asyncpg
+from nats.aio.msg import Msg
+
+from doppel.bus import bind, connect
+from doppel.database import Database
+from doppel.lifecycle import Lifecycle
+from doppel.secrets import TokenBox
+from doppel.slack.client import open_slack
+from doppel.storage import Storage
+from proto.subjects import SCRAPE_CANCEL, SCRAPE_REQUEST, consumer
+from services.scraper.adapters.datasets import Rules
+from services.scraper.adapters.work import Threads
+from services.scraper.core.samples import Shape
+from services.scraper.handlers import Handlers
+from services.scraper.handlers.api_source import ApiSource
+from services.scraper.handlers.hold import Holding
+from services.scraper.repository import Repository
+from services.scraper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
+    """Serve scrape.request until SIGTERM."""
+    loops = consumer("SCRAPE_REQUEST", "scraper").loops
+    async with contextlib.AsyncExitStack() as stack:
+        storage = Storage(settings)
+        stack.callback(storage.close)
+        threads = Threads(loops)
+        stack.callback(threads.close)
+        slack = await stack.enter_async_context(open_slack(settings.slack_api_url, settings.slack_timeout_s))
+        database = Database(settings)
+        stack.push_async_callback(database.close)
+        repository = Repository(database)
+        await lifecycle.wait_for("PostgreSQL", database.open, on=_DATABASE_AWAY)
+        await lifecycle.wait_for("the migrations", repository.check_schema, on=_DATABASE_AWAY)
+        connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="scraper"))
+        holding = Holding(repository, connection.bus, settings.lease_ttl_s)
+        handlers = Handlers(
+            bus=connection.bus,
+            storage=storage,
+            repository=repository,
+            holding=holding,
+            api=ApiSource(
+                repository=repository,
+                storage=storage,
+                slack=slack,
+                tokens=_tokens(settings),
+                threads=threads,
+                calls_at_once=settings.slack_calls_at_once,
+                channels_at_once=settings.channels_at_once,
+            ),
+            threads=threads,
+            rules=Rules(
+                Shape(settings.context_messages, settings.context_characters),
+                settings.min_samples,
+                settings.max_samples,
+                settings.dataset_seed,
+            ),
+            holder=f"{socket.gethostname()}/{os.getpid()}",
+            train_on_slack_api=settings.train_on_slack_api,
+            scratch_folder=settings.scratch_folder,
+            export_bytes=settings.export_bytes,
+            lease_ttl_s=settings.lease_ttl_s,
+        )
+
+        async def on_cancel(message: Msg) -> None:
+            with contextlib.suppress(ValueError):  # not an id of ours
+                handlers.on_scrape_cancel(UUID(message.subject.rpartition(".")[2]))
+
+        await connection.bus.client.subscribe(SCRAPE_CANCEL.name, cb=on_cancel)
+        bind(
+            connection.broker,
+            consumer("SCRAPE_REQUEST", "scraper"),
+            {SCRAPE_REQUEST.name: handlers.on_scrape_request},
+            ack_wait_s=settings.ack_wait_s,
+        )
+        lifecycle.add_check("bus", connection.check)
+        lifecycle.add_check("PostgreSQL", database.check)
+        lifecycle.add_check("S3", storage.check)
+        await connection.broker.start()
+        lifecycle.ready()
+        await lifecycle.stopping()
+        holding.leave()
+
+
+def _tokens(settings: Settings) -> TokenBox | None:
+    """None where no key is set: exports need none."""
+    return TokenBox(settings.encryption_keys) if settings.encryption_keys.get_secret_value() else None
