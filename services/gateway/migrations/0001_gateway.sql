@@ -81,12 +81,14 @@ create table gateway.outbox (
     claimed_until timestamptz,
     sending_at    timestamptz,
     message_ts    text,
+    repair_at     timestamptz,                       -- when to look once more for a second post of ours
     created_at    timestamptz not null default now(),
     primary key (api_app_id, channel, trigger, part),
     unique (request_id, part)
 );
 create index outbox_due on gateway.outbox (next_at) where state in ('pending', 'sending');
 create index outbox_unasked on gateway.outbox (created_at) where question is not null and state = 'pending';
+create index outbox_repair on gateway.outbox (repair_at) where repair_at is not null;
 create index outbox_waiting on gateway.outbox (deadline_at) where state = 'pending' and body is null;
 
 -- A training that somebody asked for: waits for the person's yes, then for scraper and trainer.
@@ -100,7 +102,7 @@ create table gateway.trainings (
     channel      text        not null default '',    -- where its progress message lives; empty: nowhere (operator)
     state        text        not null default 'asking' check (state in ('asking', 'scraping', 'training', 'done')),
     requested_at timestamptz not null default now(),
-    progress     jsonb,                              -- the newest *.progress, so that an update never goes back
+    outcome      jsonb,                              -- what its progress message says in the end
     updated_at   timestamptz not null default now()
 );
 create index trainings_of on gateway.trainings (team_id, user_id, requested_at desc);
