@@ -1,1 +1,1 @@
-"""The gateway: the only service that writes to Slack."""
+"""Slack on one side, the bus on the other: the only service that writes to Slack."""

@@ -1,19 +1,54 @@
-"""May a waiting question go to the engine?"""
+"""Which waiting questions go to the engine, and what to do about a post whose outcome is unknown."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, auto
+from typing import Final
+
+from services.gateway.core.outbox import OutboxRow
+
+MOST_SENDS: Final = 3
+GIVE_UP_LOOKING_S: Final = 24 * 3600.0
 
 
-class Dispatch(StrEnum):
-    """What to do with a waiting question."""
+class Dispatch(Enum):
+    """What becomes of a waiting question."""
 
-    SEND = "send"
-    WAIT = "wait"
-    EXPIRED = "expired"
+    SEND = auto()
+    WAIT = auto()
+    EXPIRED = auto()
 
 
-def may_send(deadline_at: datetime, *, outstanding: int, limit: int, now: datetime) -> Dispatch:
-    """Decide about one question. What nobody waits for any more is answered, not asked."""
-    if deadline_at <= now:
+def may_send(row: OutboxRow, *, outstanding: int, limit: int, now: datetime) -> Dispatch:
+    """Decide whether a waiting question goes to the engine. What nobody waits for any more is answered, not asked."""
+    if row.deadline_at is not None and row.deadline_at <= now:
         return Dispatch.EXPIRED
     return Dispatch.WAIT if outstanding >= limit else Dispatch.SEND
+
+
+def select_to_send(
+    rows: Sequence[OutboxRow], *, outstanding: int, limit: int, now: datetime
+) -> list[OutboxRow]:
+    """Oldest first, as many as there is room for."""
+    chosen: list[OutboxRow] = []
+    for row in rows:
+        if may_send(row, outstanding=outstanding + len(chosen), limit=limit, now=now) is Dispatch.SEND:
+            chosen.append(row)
+    return chosen
+
+
+class Resolution(Enum):
+    """What becomes of a post that may or may not be out, once we have looked and not found it."""
+
+    LOOK_LATER = auto()
+    SEND_AGAIN = auto()
+    GIVE_UP = auto()
+
+
+def resolve_unseen(row: OutboxRow, *, settle_s: float) -> Resolution:
+    """Not seen yet does not mean not there: wait, then send again, thrice at most, then only look."""
+    if row.age_s > GIVE_UP_LOOKING_S:
+        return Resolution.GIVE_UP
+    if row.age_s < settle_s or row.attempt >= MOST_SENDS:
+        return Resolution.LOOK_LATER
+    return Resolution.SEND_AGAIN

@@ -1,7 +1,7 @@
 """Who may be imitated, read from Slack's user objects."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from proto.errors import PersonaNotAllowed, PersonaUnknown
 
@@ -10,15 +10,16 @@ User = Mapping[str, Any]
 
 def name_of(user: User) -> str:
     """Display name, else real name, else handle."""
-    profile = user.get("profile") or {}
+    profile = cast("User", user.get("profile") or {})
     found = (
-        profile.get("display_name")
-        or profile.get("real_name")
-        or user.get("real_name")
-        or user.get("name")
-        or ""
+        profile.get("display_name") or profile.get("real_name") or user.get("real_name") or handle_of(user)
     )
     return " ".join(str(found).split())[:80]
+
+
+def handle_of(user: User) -> str:
+    """What people type after an ``@``."""
+    return str(user.get("name") or "")
 
 
 def pick_by_name(users: Iterable[User], name: str) -> User:
@@ -44,9 +45,7 @@ def check_may_be_persona(user: User, team_id: str) -> None:
         reason = "this account is deactivated"
     elif user.get("is_restricted") or user.get("is_ultra_restricted"):
         reason = "guests are never imitated"
-    elif user.get("is_stranger") or (
-        user.get("team_id") and user["team_id"] != team_id and not user.get("enterprise_user")
-    ):
+    elif user.get("is_stranger") or _is_foreign(user, team_id):
         reason = "this person belongs to another organisation"
     if reason:
         raise PersonaNotAllowed(user_id, reason)

@@ -1,61 +1,74 @@
-"""What a message of ours looks like: parts, blocks, the mark of the machine."""
+"""What is posted: model output made harmless, split, and marked as an AI's."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from doppel.slack import mrkdwn
+from services.gateway.core.thread import Voice
 
-PART_LIMIT: Final = 3000  # a section's text; below chat.update's 4,000 too
-MAX_PARTS: Final = 6
-NAME_LIMIT: Final = 60
-SPEECHLESS: Final = "I have nothing to say to that."
+PART_LIMIT: Final = 3000  # characters after escaping: a section's limit
+MAX_PARTS: Final = 10
+METADATA_TYPE: Final = "doppel_reply"
+EMPTY: Final = "I have nothing to say to that."
+_ESCAPED_MENTION: Final = re.compile(r"&lt;@([UW][A-Z0-9]{1,30})&gt;")
 
-
-@dataclass(frozen=True)
-class Persona:
-    """In whose voice, and under which name and picture."""
-
-    user_id: str
-    name: str
-    icon_url: str
-
-    @property
-    def username(self) -> str:
-        """The name carries the mark, so that a notification does too."""
-        return f"{shown_name(self.name)} (AI)"
+Post = dict[str, Any]
 
 
-def shown_name(name: str) -> str:
-    """A display name without what could pass for somebody else's mention or mark."""
-    cleaned = " ".join(
-        mrkdwn.defuse(name.replace("@", "").replace("<", "").replace(">", "").replace("&", "")).split()
-    )
-    return cleaned[:NAME_LIMIT] or "Someone"
+def render_answer(text: str, voice: Voice, *, icon_url: str, note: str | None = None) -> list[Post]:
+    """The parts of an answer, ready for chat.postMessage. At least one."""
+    harmless = mrkdwn.defuse(f"({note}) {text}" if note else text).strip() or EMPTY
+    parts = mrkdwn.split(harmless, PART_LIMIT)[:MAX_PARTS]
+    return [_answer_post(part, voice, icon_url) for part in parts]
 
 
-def render_reply(text: str, persona: Persona | None, *, late_note: str = "") -> list[dict[str, Any]]:
-    """Model output → bodies of chat.postMessage, one per part. Every part of a persona carries the AI mark."""
-    whole = mrkdwn.defuse(text).strip() or SPEECHLESS
-    parts = mrkdwn.split(f"{late_note}{whole}", PART_LIMIT)[:MAX_PARTS]
-    return [_body(part, persona) for part in parts]
-
-
-def _body(text: str, persona: Persona | None) -> dict[str, Any]:
-    if persona is None:
+def _answer_post(text: str, voice: Voice, icon_url: str) -> Post:
+    if voice.user_id is None:
         return {"text": text}
-    mark = f"AI-generated in {shown_name(persona.name)}'s style, not written by {shown_name(persona.name)}"
-    blocks = [
-        {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}},
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": mark}]},
-    ]
-    return {"text": text, "blocks": blocks, "username": persona.username, "icon_url": persona.icon_url}
+    return {
+        "text": text,
+        "username": voice.username,
+        "icon_url": icon_url,
+        "blocks": [
+            section(text),
+            context(f"AI-generated in {mrkdwn.defuse(voice.name)}'s style, not written by them"),
+        ],
+    }
 
 
-def render_sentence(text: str) -> dict[str, Any]:
-    """One plain sentence of the bot's own; mentions in it are ours and stay live."""
-    return {"text": text}
+def render_sentence(sentence: str, names: Mapping[str, str]) -> Post:
+    """One plain sentence under the bot's own name. It names people without calling them."""
+    return {"text": mrkdwn.defuse(mrkdwn.to_plain(sentence, names))[:PART_LIMIT]}
 
 
-def late_note(minutes: int) -> str:
-    """Said before an answer to something asked a while ago."""
-    return f"_(I was away; you asked {minutes} minutes ago.)_\n" if minutes > 0 else ""
+def with_mentions(text: str) -> str:
+    """Harmless text in which ``<@U…>`` is live again: for people who have to do with it."""
+    return _ESCAPED_MENTION.sub(r"<@\1>", mrkdwn.defuse(text))
+
+
+def section(text: str) -> dict[str, Any]:
+    """A block of mrkdwn."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
+
+
+def context(text: str) -> dict[str, Any]:
+    """A small line."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": text, "verbatim": True}]}
+
+
+def metadata(request_id: str, part: int) -> dict[str, Any]:
+    """The mark by which we recognise a post as ours: ids only, any app may read it."""
+    return {"event_type": METADATA_TYPE, "event_payload": {"request_id": request_id, "part": part}}
+
+
+def is_marked(message: Mapping[str, Any], *, request_id: str, part: int, app_id: str, bot_id: str) -> bool:
+    """Is this the post we look for? Any app may write any metadata, so it must be ours too."""
+    mark = message.get("metadata")
+    if not isinstance(mark, dict) or mark.get("event_type") != METADATA_TYPE:
+        return False
+    payload = mark.get("event_payload")
+    if not isinstance(payload, dict):
+        return False
+    ours = message.get("bot_id") == bot_id if bot_id else message.get("app_id") == app_id
+    return ours and payload.get("request_id") == request_id and payload.get("part") == part

@@ -1,68 +1,92 @@
-"""Answer whom, and never oneself."""
+"""Whom to answer: people who speak to the bot, once, while they still wait. Never apps, edits or itself."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from proto.body import utc
 from proto.slack import EventCallback, Utterance
 
-LATE: Final = timedelta(minutes=10)  # answered with a note how late
+LATE: Final = timedelta(minutes=10)
 TOO_LATE: Final = timedelta(hours=24)
+SPOKEN_SUBTYPES: Final = frozenset((None, "file_share", "thread_broadcast"))
 SLACKBOT: Final = "USLACKBOT"
 
 
 @dataclass(frozen=True)
-class Identity:
+class Bot:
     """Who we are in one workspace."""
 
-    bot_user_id: str
+    team_id: str
+    api_app_id: str
+    user_id: str
     bot_id: str
-    app_id: str
-
-
-class Ignored(StrEnum):
-    """Why an event is not answered."""
-
-    NOT_ASKED = "not_asked"
-    OURSELVES = "ourselves"
-    BOT = "bot"
-    EDITED = "edited"
-    TOO_OLD = "too_old"
-    NOBODY = "nobody"
 
 
 @dataclass(frozen=True)
-class Ask:
-    """Somebody asks us something."""
+class Answer:
+    """Answer it. `note` says how late it is, where it is."""
 
-    channel: str
-    ts: str
-    thread_ts: str
+    utterance: Utterance
     user_id: str
-    text: str
-    in_dm: bool
-    late: bool
+    thread_ts: str
+    is_guest_of_ours: bool
+    note: str | None = None
 
 
-def route(event: EventCallback, me: Identity, now: datetime) -> Ask | Ignored:
-    """Decide whether an event wants an answer. Edits never do, nor do bots, so two bots can't talk for ever."""
-    said = event.event
+@dataclass(frozen=True)
+class Ignore:
+    """Leave it; the reason is for the metrics."""
+
+    reason: str
+
+
+def route(envelope: EventCallback, bot: Bot, now: datetime) -> Answer | Ignore:
+    """Decide whether an event is somebody asking us something."""
+    said = envelope.event
     if not isinstance(said, Utterance):
-        return Ignored.NOT_ASKED
-    in_dm = said.type == "message" and said.channel_type == "im" and said.subtype in {None, "file_share"}
-    if not (said.type == "app_mention" or in_dm):
-        return Ignored.NOT_ASKED
-    if said.user == me.bot_user_id or (said.bot_id and said.bot_id == me.bot_id):
-        return Ignored.OURSELVES
-    if said.bot_id or said.app_id or said.bot_profile:
-        return Ignored.BOT
-    if said.edited or said.hidden:
-        return Ignored.EDITED
-    if said.user is None or said.user == SLACKBOT:
-        return Ignored.NOBODY
-    age = now - utc(float(said.ts))
+        return Ignore("other_event")
+    if said.type == "message" and said.channel_type != "im":
+        return Ignore("not_to_us")
+    reason = _nobody_asking(said, bot)
+    if reason is not None or said.user is None:
+        return Ignore(reason or "no_user")
+    age = now - instant_of(said.ts)
     if age > TOO_LATE:
-        return Ignored.TOO_OLD
-    return Ask(said.channel, said.ts, said.thread_ts or said.ts, said.user, said.text, in_dm, age > LATE)
+        return Ignore("too_old")
+    return Answer(
+        said,
+        said.user,
+        said.thread_ts or said.ts,
+        is_foreign(envelope, said, bot),
+        _late_note(age) if age > LATE else None,
+    )
+
+
+def _nobody_asking(said: Utterance, bot: Bot) -> str | None:
+    if said.user in (bot.user_id, SLACKBOT):
+        return "self_or_slackbot"
+    if said.bot_id or said.app_id or said.bot_profile:
+        return "app"
+    if said.edited or said.hidden:
+        return "edited_or_hidden"
+    if said.subtype not in SPOKEN_SUBTYPES:
+        return "subtype"
+    return None
+
+
+def is_foreign(envelope: EventCallback, said: Utterance, bot: Bot) -> bool:
+    """Somebody of another workspace (Slack Connect): answered, never by a persona."""
+    homes = {home for home in (said.user_team, said.team, said.source_team) if home}
+    return envelope.is_ext_shared_channel and bool(homes - {bot.team_id})
+
+
+def instant_of(ts: str) -> datetime:
+    """When a Slack timestamp is; good to the second, never an id."""
+    return utc(int(ts.partition(".")[0]))
+
+
+def _late_note(age: timedelta) -> str:
+    minutes = int(age.total_seconds()) // 60
+    span = f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} hours"
+    return f"Sorry, this comes {span} late: I was away."

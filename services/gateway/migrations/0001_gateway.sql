@@ -62,7 +62,7 @@ create table gateway.outbox (
     api_app_id    text        not null,
     team_id       text        not null,
     channel       text        not null,
-    trigger       text        not null,              -- message ts · trigger_id · <ts>#<trigger_id> · run:<run_id> · persona:<id>
+    trigger       text        not null,              -- message ts · trigger_id · <ts>#<trigger_id> · consent:<id> · run:<id> · persona:<id>
     part          int         not null default 0,
     kind          text        not null default 'reply' check (kind in ('reply', 'notice', 'progress', 'question')),
     request_id    uuid        not null,
@@ -73,6 +73,7 @@ create table gateway.outbox (
     question      jsonb,                             -- the generate.request to be sent; null once it is out or where none is needed
     asked_at      timestamptz,                       -- when the question went to the engine
     deadline_at   timestamptz,
+    note          text,                              -- said before the answer: how late it comes
     body          jsonb,                             -- what to post; null until known, and again once sent
     state         text        not null default 'pending' check (state in ('pending', 'sending', 'sent', 'failed')),
     attempt       int         not null default 0,
@@ -87,6 +88,7 @@ create table gateway.outbox (
     unique (request_id, part)
 );
 create index outbox_due on gateway.outbox (next_at) where state in ('pending', 'sending');
+create index outbox_repair on gateway.outbox (repair_at) where repair_at is not null;
 create index outbox_unasked on gateway.outbox (created_at) where question is not null and state = 'pending';
 create index outbox_repair on gateway.outbox (repair_at) where repair_at is not null;
 create index outbox_waiting on gateway.outbox (deadline_at) where state = 'pending' and body is null;
