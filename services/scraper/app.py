@@ -45,7 +45,7 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
         await lifecycle.wait_for("PostgreSQL", database.open, on=_DATABASE_AWAY)
         await lifecycle.wait_for("the migrations", repository.check_schema, on=_DATABASE_AWAY)
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="scraper"))
-        holding = Holding(repository, connection.bus, settings.lease_ttl_s)
+        holding = Holding(repository, connection.bus, settings.scrape_lease_s)
         handlers = Handlers(
             bus=connection.bus,
             storage=storage,
@@ -71,7 +71,7 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
             train_on_slack_api=settings.train_on_slack_api,
             scratch_folder=settings.scratch_folder,
             export_bytes=settings.export_bytes,
-            lease_ttl_s=settings.lease_ttl_s,
+            lease_ttl_s=settings.scrape_lease_s,
         )
 
         async def on_cancel(message: Msg) -> None:

@@ -36,7 +36,7 @@ class Settings(SharedSettings):
         description="Where a scrape sorts; as large as the export unpacked. Absent: the system's.",
     )
     export_bytes: ByteSize = Field(default=ByteSize(20 * GIB), description="A larger upload is refused.")
-    lease_ttl_s: PositiveFloat = Field(
+    scrape_lease_s: PositiveFloat = Field(
         default=45, description="Without renewal for so long, another replica takes a scrape over."
     )
     min_samples: PositiveInt = Field(default=40, description="Fewer usable samples are refused.")
