@@ -30,7 +30,7 @@ class Answer:
     utterance: Utterance
     user_id: str
     thread_ts: str
-    is_guest_of_ours: bool
+    is_foreign: bool
     note: str | None = None
 
 

@@ -90,7 +90,6 @@ create table gateway.outbox (
 create index outbox_due on gateway.outbox (next_at) where state in ('pending', 'sending');
 create index outbox_repair on gateway.outbox (repair_at) where repair_at is not null;
 create index outbox_unasked on gateway.outbox (created_at) where question is not null and state = 'pending';
-create index outbox_repair on gateway.outbox (repair_at) where repair_at is not null;
 create index outbox_waiting on gateway.outbox (deadline_at) where state = 'pending' and body is null;
 
 -- A training that somebody asked for: waits for the person's yes, then for scraper and trainer.
@@ -104,7 +103,7 @@ create table gateway.trainings (
     channel      text        not null default '',    -- where its progress message lives; empty: nowhere (operator)
     state        text        not null default 'asking' check (state in ('asking', 'scraping', 'training', 'done')),
     requested_at timestamptz not null default now(),
-    outcome      jsonb,                              -- what its progress message says in the end
+    progress     jsonb,                              -- the newest *.progress, so that an update never goes back
     updated_at   timestamptz not null default now()
 );
 create index trainings_of on gateway.trainings (team_id, user_id, requested_at desc);
