@@ -58,10 +58,10 @@ SMALL_ON_CPU = Preset(
     batch_size=8,
     epochs=2,
     steps_per_epoch=200,
-    max_steps=40,  # about two minutes of SmolLM2-135M on two cores
+    max_steps=32,  # about two minutes of SmolLM2-135M on two cores
     micro_batch_tokens=768,
     max_seq_len=320,
-    held_out_samples=32,
+    held_out_samples=24,
 )
 SMALL = SMALL_ON_CPU.model_copy(
     update={"max_steps": 400, "micro_batch_tokens": 8192, "max_seq_len": 1024, "held_out_samples": 256}
@@ -124,7 +124,7 @@ def plan_run(
         batch_size=batch_size,
         micro_batch_tokens=preset.micro_batch_tokens,
         max_seq_len=overrides.max_seq_len or min(preset.max_seq_len, shape.max_positions),
-        validation_steps=max(2, math.ceil(step_count / 5)),
+        validation_steps=max(2, math.ceil(step_count / 4)),
         patience=2,
         held_out_samples=preset.held_out_samples,
         seed=overrides.seed or 0,

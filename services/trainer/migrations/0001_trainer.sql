@@ -11,6 +11,7 @@ create table trainer.runs (
     fence           bigint      not null default 1,
     holder          text        not null,
     lease_until     timestamptz not null,
+    handed_over     int         not null default 0,  -- fences that ended in order; the others were crashes
     plan            jsonb,
     requested_at    timestamptz not null,
     adapter_prefix  text,

@@ -62,6 +62,7 @@ def train(
         best_lora = model.lora_state()
     else:
         position, best_lora = checkpoint.load(resume_folder, model, optimizer)
+        position.micro_batch_tokens = min(position.micro_batch_tokens, plan.micro_batch_tokens)
         if position.precision == "bf16" and model.precision != "bf16":
             model.to_bf16()
 

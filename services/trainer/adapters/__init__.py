@@ -1,0 +1,1 @@
+"""What the trainer touches outside itself: its child, the bucket, metrics."""

@@ -1,0 +1,91 @@
+"""Put together once: settings → clients → handlers → serve until SIGTERM → drain."""
+
+import asyncio
+import logging
+from uuid import UUID
+
+import asyncpg
+import urllib3.exceptions
+from minio.error import MinioException
+from nats.aio.msg import Msg
+
+from doppel.basemodel.fetch import BaseModelCache
+from doppel.bus import bind, connect
+from doppel.database import Database
+from doppel.lifecycle import Lifecycle
+from doppel.storage import Storage
+from proto.subjects import TRAIN_CANCEL, TRAIN_REQUEST, consumer
+from services.trainer.adapters.gauges import Gauges
+from services.trainer.adapters.run_store import RunStore
+from services.trainer.handlers import Handlers
+from services.trainer.handlers.options import Options, Tools
+from services.trainer.repository import Runs
+from services.trainer.settings import TrainerSettings, child_environment
+
+log = logging.getLogger(__name__)
+
+DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+BUCKET_AWAY = (OSError, urllib3.exceptions.HTTPError, MinioException)
+
+
+async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
+    """Run the trainer until SIGTERM."""
+    database, storage = Database(settings), Storage(settings)
+    runs = Runs(database, lease_ttl_s=settings.run_lease_s)
+    store = RunStore(storage, settings.cache_dir / "runs")
+    await asyncio.to_thread(store.sweep)
+    try:
+        await lifecycle.wait_for("the database", database.open, on=DATABASE_AWAY)
+        await lifecycle.wait_for("the migrations (`doppel db migrate`)", runs.check, on=DATABASE_AWAY)
+        await lifecycle.wait_for("the bucket", storage.check, on=BUCKET_AWAY)
+        async with connect(lifecycle, settings, durables_of="trainer") as connection:
+            handlers = Handlers(
+                Tools(
+                    bus=connection.bus,
+                    runs=runs,
+                    store=store,
+                    base_models=BaseModelCache(storage, settings.cache_dir / "models"),
+                    gauges=Gauges(lifecycle.registry),
+                    options=_options(settings),
+                    stopping=lifecycle.stopping,
+                )
+            )
+
+            async def on_cancel(message: Msg) -> None:
+                try:
+                    run_id = UUID(message.subject.removeprefix(TRAIN_CANCEL.name.removesuffix("*")))
+                except ValueError:
+                    log.warning("cancel without a run_id")
+                    return
+                await handlers.on_cancel(run_id)
+
+            await connection.bus.client.subscribe(TRAIN_CANCEL.name, cb=on_cancel)
+            bind(
+                connection.broker,
+                consumer("TRAIN_REQUEST", "trainer"),
+                {TRAIN_REQUEST.name: handlers.on_train_request},
+                ack_wait_s=settings.ack_wait_s,
+            )
+            await connection.broker.start()
+            lifecycle.add_check("bus", connection.check)
+            lifecycle.add_check("database", runs.check)
+            lifecycle.add_check("bucket", storage.check)
+            lifecycle.ready()
+            await lifecycle.stopping()
+    finally:
+        await database.close()
+        storage.close()
+
+
+def _options(settings: TrainerSettings) -> Options:
+    return Options(
+        base_model=settings.base_model,
+        system_template=settings.system_template,
+        device=settings.device,
+        threads=settings.trainer_threads,
+        min_samples=settings.trainer_min_samples,
+        max_lora_rank=settings.max_lora_rank,
+        lease_ttl_s=settings.run_lease_s,
+        queue_poll_s=settings.queue_poll_s,
+        environment=child_environment(settings.trainer_threads),
+    )

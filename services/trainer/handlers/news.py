@@ -1,0 +1,42 @@
+"""`train.progress`: news that may be lost."""
+
+import logging
+from typing import Literal
+
+import nats.errors
+import nats.js.errors
+
+from doppel.bus import Publisher
+from proto import subjects
+from proto.train import TrainProgress
+from services.trainer.core.job import Progressed
+from services.trainer.core.run import Run
+
+log = logging.getLogger(__name__)
+
+Stage = Literal["queued", "preparing", "training", "evaluating", "publishing"]
+
+
+async def say_progress(
+    bus: Publisher, run: Run, stage: Stage, *, fence: int = 0, event: Progressed | None = None
+) -> None:
+    """Publish how far a run is. A bus that is away must not end a training, so this never fails for it."""
+    progress = TrainProgress(
+        request_id=run.request_id,
+        run_id=run.run_id,
+        team_id=run.team_id,
+        user_id=run.user_id,
+        stage=stage,
+        step=event.step if event else 0,
+        total=event.total if event else 0,
+        train_loss=event.train_loss if event else None,
+        validation_loss=event.validation_loss if event else None,
+        tokens_per_s=event.tokens_per_s if event else None,
+        eta_s=event.eta_s if event else None,
+    )
+    try:
+        await bus.publish(
+            subjects.TRAIN_PROGRESS, progress, key=f"{run.run_id}/{fence}/{stage}/{progress.step}"
+        )
+    except (OSError, TimeoutError, nats.errors.Error, nats.js.errors.Error) as error:
+        log.warning("progress not published", extra={"run_id": run.run_id, "error": type(error).__name__})

@@ -1,0 +1,163 @@
+"""`train.request`: decide, hold the run, let it be trained, publish. Neither acks nor catches for the bus."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from doppel.basemodel.prompt import render_system
+from doppel.bus import Delivery
+from proto import subjects
+from proto.artifacts import run_prefix
+from proto.errors import (
+    BaseModelCorrupt,
+    Cancelled,
+    Crashed,
+    DatasetMissing,
+    NoConsent,
+    PermanentError,
+    Refusal,
+    TransientError,
+)
+from proto.train import TrainRequest, TrainResult, run_id_of
+from services.trainer.adapters.child import ChildKilled
+from services.trainer.core.plan import plan_run
+from services.trainer.core.run import MAX_CRASHES, Run, ended_in, result_key
+from services.trainer.core.shape import ModelShape, parse_shape
+from services.trainer.handlers.conclude import conclude
+from services.trainer.handlers.follow import follow
+from services.trainer.handlers.news import say_progress
+from services.trainer.handlers.options import Attempt, Decided, Tools
+from services.trainer.repository import Busy, KnownRun, Lease
+
+REMEMBERED_CANCELS: Final = 256
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """What is done for a training, in the order in which it is done."""
+
+    tools: Tools
+    cancels: dict[UUID, asyncio.Event] = field(default_factory=dict)
+
+    async def on_train_request(self, request: TrainRequest, delivery: Delivery) -> None:
+        """Train one persona, or go on with what an earlier delivery began."""
+        assert request.request_id is not None  # filled in by the bus
+        run = Run(
+            run_id=run_id_of(request.request_id, request.user_id),
+            request_id=request.request_id,
+            team_id=request.team_id,
+            user_id=request.user_id,
+            requested_at=request.requested_at or delivery.stored_at,
+        )
+        async with delivery.heartbeat():
+            known = await self.tools.runs.find(run)
+            if known and known.result:  # the run has ended; only its news may have been lost
+                await self._publish(known.result)
+                return
+            cancelled = self.cancels.setdefault(run.run_id, asyncio.Event())
+            try:
+                result = await self._train(run, request, known, cancelled)
+            finally:
+                self.cancels.pop(run.run_id, None)
+            await self._publish(result)
+
+    async def on_cancel(self, run_id: UUID) -> None:
+        """Stop a run: ours at once, one that waits for its next worker in its row, one still to come when it comes."""
+        while len(self.cancels) >= REMEMBERED_CANCELS:
+            self.cancels.pop(next(iter(self.cancels)))
+        self.cancels.setdefault(run_id, asyncio.Event()).set()
+        if run := await self.tools.runs.waiting(run_id):
+            await self.tools.runs.end(run, None, ended_in(run, Cancelled()))
+
+    async def _train(
+        self, run: Run, request: TrainRequest, known: KnownRun | None, cancelled: asyncio.Event
+    ) -> TrainResult:
+        runs, options = self.tools.runs, self.tools.options
+        try:
+            if cancelled.is_set():
+                raise Cancelled
+            decided = await self._decide(run, request, known)
+        except (Refusal, PermanentError) as error:
+            await runs.end(run, None, ended_in(run, error))  # nothing where no row is
+            raise
+        held = await runs.acquire(
+            run, decided.dataset_id, decided.plan, base_model=decided.base.manifest.name
+        )
+        if isinstance(held, Busy):
+            await say_progress(self.tools.bus, run, "queued")
+            raise TransientError("A training is under way.", delay_s=held.retry_s or options.queue_poll_s)
+        async with self._ended_well(run, held):
+            if held.crashes >= MAX_CRASHES:
+                raise Crashed
+            return await self._attempt(run, held, decided, cancelled)
+
+    async def _decide(self, run: Run, request: TrainRequest, known: KnownRun | None) -> Decided:
+        """Consent, dataset, base model, plan."""
+        options = self.tools.options
+        if not await self.tools.runs.consents(run):
+            raise NoConsent(run.user_id)
+        dataset = await self.tools.runs.dataset(run, known.dataset_id if known else request.dataset_id)
+        if dataset is None:
+            raise DatasetMissing(run.user_id)
+        base = await self.tools.base_models.fetch(options.base_model)
+        shape = await asyncio.to_thread(read_shape, base.folder)
+        plan = (known and known.plan) or plan_run(
+            dataset.samples,
+            shape,
+            request.overrides,
+            user_id=run.user_id,
+            device=options.device,
+            max_lora_rank=options.max_lora_rank,
+            min_samples=options.min_samples,
+        )
+        return Decided(plan, dataset.dataset_id, dataset.prefix, dataset.manifest_sha256, base, shape)
+
+    async def _attempt(
+        self, run: Run, lease: Lease, decided: Decided, cancelled: asyncio.Event
+    ) -> TrainResult:
+        store = self.tools.store
+        work = await asyncio.to_thread(store.work_folder, run.run_id, lease.fence)
+        try:
+            await say_progress(self.tools.bus, run, "preparing", fence=lease.fence)
+            dataset = await store.dataset_manifest(decided.dataset_prefix, decided.dataset_sha256)
+            system = render_system(dataset.person.name, self.tools.options.system_template)
+            attempt = Attempt(run, lease, decided, dataset, system, work)
+            finished = await follow(self.tools, attempt, cancelled)
+            return await conclude(self.tools, attempt, finished)
+        finally:
+            await store.remove(work)
+
+    @contextlib.asynccontextmanager
+    async def _ended_well(self, run: Run, lease: Lease) -> AsyncGenerator[None]:
+        """However an attempt ends, its row says so: ended for good, or free for the next worker."""
+        runs, crashed = self.tools.runs, False
+        try:
+            yield
+        except (Refusal, PermanentError) as error:
+            await runs.end(run, lease.fence, ended_in(run, error))
+            self.tools.gauges.ended("cancelled" if isinstance(error, Cancelled) else "failed")
+            own = run_prefix(run.team_id, run.user_id, run.run_id, lease.fence)
+            await self.tools.store.forget([*await runs.forget_checkpoints(run, keep=0), own])
+            raise
+        except ChildKilled as error:
+            crashed = error.crashed
+            raise
+        finally:
+            await runs.release(run, lease.fence, crashed=crashed)  # nothing where the run has ended
+
+    async def _publish(self, result: TrainResult) -> None:
+        await self.tools.bus.publish(subjects.TRAIN_RESULT, result, key=result_key(result))
+
+
+def read_shape(folder: Path) -> ModelShape:
+    """The base model's numbers (blocking). Raises BaseModelCorrupt."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise BaseModelCorrupt("config.json") from error
+    return parse_shape(config)
