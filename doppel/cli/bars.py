@@ -26,6 +26,10 @@ class Bar:
         elif isinstance(body, TrainProgress):
             self._update(body.step, body.total, describe_training(body))
 
+    def tell(self, detail: str) -> None:
+        """Say what is being done, where no progress is told."""
+        self._progress.update(self._task, detail=detail)
+
     def _update(self, step: int, total: int, detail: str) -> None:
         self._progress.update(self._task, completed=step, total=total or None, detail=detail)
 

@@ -6,29 +6,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
-from typing import Final
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, Final
 
 import click
 
 from doppel.basemodel.errors import BaseModelUnusable
 from doppel.cli import options
-from doppel.cli.terminal import Failure, Terminal, run
+from doppel.cli.terminal import Failure, Interrupted, Terminal, run
 from doppel.local import endpoints, processes
 from doppel.local.checks import MachineTooSmall
 from doppel.local.files import last_lines
 from doppel.local.first import first_of
 from doppel.local.home import SERVICES, Home, StackAlreadyRuns
 from doppel.local.settings import LocalSettings, inherited
-from doppel.local.stack import SUPERVISOR, Stack, open_stack
+from doppel.local.stack import SUPERVISOR, Report, Stack, open_stack
 from doppel.local.supervisor import ChildFailed
 
 DOWN_S: Final = 90.0
 DETACHED_S: Final = 900.0
-
-
-class Interrupted(Exception):
-    """SIGINT, SIGTERM or a closed terminal."""
 
 
 def parse_scale(values: tuple[str, ...]) -> dict[str, int]:
@@ -45,26 +41,19 @@ def parse_scale(values: tuple[str, ...]) -> dict[str, int]:
 
 
 @contextlib.asynccontextmanager
-async def running_stack(
-    terminal: Terminal, scale: dict[str, int], report: Callable[[str], None]
+async def opened_stack(
+    terminal: Terminal, scale: dict[str, int], report: Report
 ) -> AsyncGenerator[tuple[Stack, asyncio.Event]]:
-    """A stack that is up for the block's time, and the event that says: stop. Everything ends with the block.
+    """A stack, still down, and the event that says: stop. Everything ends with the block.
 
-    Ctrl-C during start, SIGTERM and a closed terminal raise Interrupted out of here once all is down; a child
-    that does not get up raises Failure with the last lines of its log. A second Ctrl-C kills.
+    SIGTERM, Ctrl-C and a closed terminal set the event; a second one kills. A child that does not get up becomes a
+    Failure, after the last lines of its log.
     """
     stop = asyncio.Event()
     try:
         async with open_stack(LocalSettings.read(), scale, report=report) as stack:
             _listen(stop, stack)
             try:
-                ended = await first_of(
-                    stack.up(LocalSettings.read(), report), stop.wait(), stack.supervisor.failed()
-                )
-                if ended == 1:
-                    raise Interrupted
-                if ended == 2:
-                    raise await stack.supervisor.failed()
                 yield stack, stop
             finally:
                 await stack.down(report)
@@ -88,6 +77,20 @@ def _listen(stop: asyncio.Event, stack: Stack) -> None:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
 
 
+async def bring_up(stack: Stack, stop: asyncio.Event, report: Report) -> None:
+    """Start everything and wait until it serves."""
+    await unless_it_ends(stack, stop, stack.up(LocalSettings.read(), report))
+
+
+async def unless_it_ends(stack: Stack, stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do some work. Raises Interrupted when told to stop, ChildFailed where a child gave up."""
+    ended = await first_of(work, stop.wait(), stack.supervisor.failed())
+    if ended == 1:
+        raise Interrupted
+    if ended == 2:
+        raise await stack.supervisor.failed()
+
+
 async def until_it_ends(stack: Stack, stop: asyncio.Event) -> None:
     """Wait for Ctrl-C. Raises ChildFailed where a child gave up."""
     if await first_of(stop.wait(), stack.supervisor.failed()) == 1:
@@ -109,7 +112,8 @@ def up(scales: tuple[str, ...], *, detach: bool, as_json: bool) -> None:
         def report(what: str) -> None:
             terminal.people.print(f"  {what}", markup=False, style="dim")
 
-        async with running_stack(terminal, scale, report) as (stack, stop):
+        async with opened_stack(terminal, scale, report) as (stack, stop):
+            await bring_up(stack, stop, report)
             _tell(terminal, stack.endpoints)
             terminal.done(**_addresses(stack.endpoints))
             await until_it_ends(stack, stop)

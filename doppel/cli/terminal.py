@@ -29,6 +29,10 @@ _AWAY: Final = (
 )
 
 
+class Interrupted(Exception):
+    """Ctrl-C, SIGTERM or a closed terminal, before the work was done."""
+
+
 class Failure(Exception):
     """One sentence for the person at the terminal, and the facts for ``--json``."""
 
@@ -71,7 +75,7 @@ def run(work: Callable[[Terminal], Coroutine[Any, Any, None]], *, as_json: bool 
     set_up_logging(TelemetrySettings(log_level="ERROR"))
     try:
         asyncio.run(work(terminal))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         sys.exit(130)
     except Exception as error:  # noqa: BLE001  the command's own door: _fail raises again what it does not know
         _fail(terminal, error)
