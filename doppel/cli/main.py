@@ -11,5 +11,5 @@ def main() -> int:
         return health(sys.argv[2:])
     from doppel.cli.root import cli
 
-    cli.main(prog_name="doppel")
+    cli(prog_name="doppel")
     return 0

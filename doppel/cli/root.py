@@ -1,37 +1,49 @@
-"""The command tree."""
+"""The command tree. A command's module is imported when it is asked for: `doppel status` needs no numpy."""
+
+from importlib import import_module
+from typing import Final
 
 import click
 
-from doppel.cli import (
-    command_dead,
-    command_demo,
-    command_generate,
-    command_history,
-    command_publish,
-    command_setup,
-    command_stack,
-    command_status,
-)
+MODULES: Final = {
+    "up": "command_stack",
+    "down": "command_stack",
+    "demo": "command_demo",
+    "status": "command_status",
+    "doctor": "command_status",
+    "setup": "command_setup",
+    "bus": "command_setup",
+    "db": "command_setup",
+    "keys": "command_setup",
+    "import": "command_history",
+    "consent": "command_history",
+    "scrape": "command_history",
+    "train": "command_history",
+    "generate": "command_generate",
+    "publish": "command_publish",
+    "dead": "command_dead",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Lazy(click.Group):
+    """A group that finds its commands by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which one meets them."""
+        return [*MODULES, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the one that is asked for."""
+        if cmd_name not in MODULES:
+            return super().get_command(ctx, cmd_name)
+        found: tuple[click.Command, ...] = import_module(f"doppel.cli.{MODULES[cmd_name]}").COMMANDS
+        return next(command for command in found if command.name == cmd_name)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="doppel")
 def cli() -> None:
     """Learns how a colleague writes, with consent, and answers in that voice on your own hardware."""
-
-
-for module in (
-    command_stack,
-    command_demo,
-    command_status,
-    command_setup,
-    command_history,
-    command_generate,
-    command_publish,
-    command_dead,
-):
-    for command in module.COMMANDS:
-        cli.add_command(command)
 
 
 @cli.command("health")

@@ -56,8 +56,12 @@ def test_every_command_says_what_it_does() -> None:
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, (command.name, parameter.name)
-        for child in command.commands.values() if isinstance(command, click.Group) else ():
-            walk(child)
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                assert child is not None
+                walk(child)
 
     walk(cli)
 
