@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from pydantic import SecretStr
+
 from proto.body import utc
 from proto.slack import EventCallback, Utterance
 
@@ -21,6 +23,14 @@ class Bot:
     api_app_id: str
     user_id: str
     bot_id: str
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One workspace's installation, its token opened."""
+
+    bot: Bot
+    token: SecretStr
 
 
 @dataclass(frozen=True)

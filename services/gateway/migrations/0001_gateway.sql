@@ -103,7 +103,8 @@ create table gateway.trainings (
     channel      text        not null default '',    -- where its progress message lives; empty: nowhere (operator)
     state        text        not null default 'asking' check (state in ('asking', 'scraping', 'training', 'done')),
     requested_at timestamptz not null default now(),
-    progress     jsonb,                              -- the newest *.progress, so that an update never goes back
+    shown        int         not null default 0,     -- the stage its progress message tells of: it never goes back
+    outcome      jsonb,                              -- what its progress message says in the end
     updated_at   timestamptz not null default now()
 );
 create index trainings_of on gateway.trainings (team_id, user_id, requested_at desc);

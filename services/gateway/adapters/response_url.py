@@ -1,0 +1,58 @@
+"""Answering a command or a button through its response_url: seen by one person, and only for half an hour."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from doppel.slack.client import SlackAway, SlackRefused, SlackUnknown
+
+SLACK_HOST: Final = "hooks.slack.com"
+TOO_MANY_REQUESTS: Final = 429
+SERVER_ERROR: Final = 500
+OK: Final = 200
+
+
+class ResponseUrls:
+    """Posts to Slack's own host, or to the configured playground's; a response_url is told by a request."""
+
+    def __init__(self, session: aiohttp.ClientSession, api_url: str) -> None:
+        self._session = session
+        self._playground = urlsplit(api_url) if urlsplit(api_url).hostname != "slack.com" else None
+
+    def is_allowed(self, url: str) -> bool:
+        """Is it where Slack (or the playground) takes answers?"""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            return False
+        if parts.username or parts.password:
+            return False
+        ours = self._playground
+        if ours is not None and (parts.scheme, parts.hostname, port) == (
+            ours.scheme,
+            ours.hostname,
+            ours.port,
+        ):
+            return True
+        return (parts.scheme, parts.hostname, port) == ("https", SLACK_HOST, None)
+
+    async def say(self, url: str, text: str) -> None:
+        """Show one sentence to whoever typed or pressed. Raises SlackRefused, SlackAway, SlackUnknown."""
+        if not self.is_allowed(url):
+            raise SlackRefused("response_url_not_slacks")
+        body = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        try:
+            async with self._session.post(url, json=body, allow_redirects=False) as response:
+                status = response.status
+        except aiohttp.ClientConnectorError as error:
+            raise SlackAway("Slack can't be reached.") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise SlackUnknown("Slack did not answer.") from error
+        if status == TOO_MANY_REQUESTS:
+            raise SlackAway("Slack asks to wait.", delay_s=30)
+        if status >= SERVER_ERROR:
+            raise SlackUnknown("Slack failed half-way.")
+        if status != OK:
+            raise SlackRefused(f"response_url_{status}")

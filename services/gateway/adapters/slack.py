@@ -1,0 +1,196 @@
+"""Slack's Web API as the gateway uses it: one object per workspace, errors of three kinds."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from pydantic import SecretStr
+from slack_sdk.web.async_client import AsyncWebClient
+
+from doppel.slack.client import SlackAway, SlackConnection, SlackRefused, sorted_errors
+from proto.conversation import Person
+from services.gateway.core.people import person_of
+from services.gateway.core.routing import Bot, Installed
+
+PAGE: Final = 200
+MOST_PAGES: Final = 50
+PERSON_KEPT_S: Final = 600.0
+PEOPLE_KEPT: Final = 5000
+_INERT: Final[dict[str, Any]] = {"parse": "none", "link_names": False}
+
+
+class Pauses:
+    """Who has asked us to wait: one entry per (workspace, method), so that no workspace silences another."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, str], float] = {}
+
+    def check(self, team_id: str, method: str) -> None:
+        """Raise SlackAway while Slack still wants us to wait."""
+        left = self._until.get((team_id, method), 0.0) - asyncio.get_running_loop().time()
+        if left > 0:
+            raise SlackAway("Slack asked to wait.", delay_s=left)
+
+    def note(self, team_id: str, method: str, delay_s: float) -> None:
+        """Slack wants us to wait."""
+        self._until[team_id, method] = asyncio.get_running_loop().time() + delay_s
+
+
+@dataclass(frozen=True)
+class Slack:
+    """All workspaces of this process."""
+
+    connection: SlackConnection
+    pauses: Pauses = field(default_factory=Pauses)
+    people: dict[tuple[str, str], tuple[float, Person]] = field(default_factory=dict[Any, Any], repr=False)
+
+    def of(self, installed: Installed) -> "SlackWorkspace":
+        """One of them."""
+        client = self.connection.client(installed.token.get_secret_value())
+        return SlackWorkspace(client, installed.bot, self.pauses, self.people)
+
+    async def who_am_i(self, token: SecretStr) -> dict[str, Any]:
+        """``auth.test``, and the app's id from ``bots.info``. Raises SlackRefused, SlackAway, SlackUnknown."""
+        client = self.connection.client(token.get_secret_value())
+        with sorted_errors():
+            answer = cast("dict[str, Any]", (await client.auth_test()).data)
+            told = cast("dict[str, Any]", (await client.bots_info(bot=str(answer["bot_id"]))).data)
+        return answer | {"app_id": told["bot"]["app_id"]}
+
+
+@dataclass(frozen=True)
+class SlackWorkspace:
+    """One workspace. Every method raises SlackRefused, SlackAway or SlackUnknown."""
+
+    client: AsyncWebClient
+    bot: Bot
+    pauses: Pauses
+    _people: dict[tuple[str, str], tuple[float, Person]] = field(repr=False)
+
+    async def post(
+        self, channel: str, post: Mapping[str, Any], *, thread_ts: str | None, metadata: Mapping[str, Any]
+    ) -> str:
+        """Post a message; returns its ts."""
+        answer = await self._call(
+            "chat.postMessage",
+            channel=channel,
+            thread_ts=thread_ts,
+            metadata=metadata,
+            unfurl_links=False,
+            unfurl_media=False,
+            **_INERT,
+            **post,
+        )
+        return str(answer["ts"])
+
+    async def update(self, channel: str, ts: str, post: Mapping[str, Any]) -> None:
+        """Rewrite one of our messages: the same text twice is the same."""
+        await self._call("chat.update", channel=channel, ts=ts, **_INERT, **post)
+
+    async def delete(self, channel: str, ts: str) -> None:
+        """Take one of our messages away; one that is gone is fine."""
+        try:
+            await self._call("chat.delete", channel=channel, ts=ts)
+        except SlackRefused as error:
+            if error.reason != "message_not_found":
+                raise
+
+    async def open_dm(self, user_id: str) -> str:
+        """The DM with somebody; the same one each time."""
+        answer = await self._call("conversations.open", users=user_id)
+        return str(answer["channel"]["id"])
+
+    async def fetch_thread(self, channel: str, thread_ts: str, *, oldest: str = "0") -> list[dict[str, Any]]:
+        """A thread, oldest first, each message once though pages may repeat its root."""
+        found: dict[str, dict[str, Any]] = {}
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            answer = await self._call(
+                "conversations.replies",
+                channel=channel,
+                ts=thread_ts,
+                oldest=oldest,
+                limit=PAGE,
+                cursor=cursor,
+                include_all_metadata=True,
+            )
+            found.update({str(each["ts"]): each for each in answer.get("messages") or []})
+            cursor = _next_cursor(answer)
+            if cursor is None:
+                break
+        return [found[ts] for ts in sorted(found)]
+
+    async def fetch_history(self, channel: str, *, oldest: str) -> list[dict[str, Any]]:
+        """What stands in a channel since `oldest`, without replies."""
+        found: dict[str, dict[str, Any]] = {}
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            answer = await self._call(
+                "conversations.history",
+                channel=channel,
+                oldest=oldest,
+                limit=PAGE,
+                cursor=cursor,
+                include_all_metadata=True,
+            )
+            found.update({str(each["ts"]): each for each in answer.get("messages") or []})
+            cursor = _next_cursor(answer)
+            if cursor is None:
+                break
+        return [found[ts] for ts in sorted(found)]
+
+    async def fetch_person(self, user_id: str) -> Person | None:
+        """Who that is; remembered for ten minutes. None: nobody of that id."""
+        now = asyncio.get_running_loop().time()
+        known = self._people.get((self.bot.team_id, user_id))
+        if known and now - known[0] < PERSON_KEPT_S:
+            return known[1]
+        try:
+            answer = await self._call("users.info", user=user_id)
+        except SlackRefused as error:
+            if error.reason in {"user_not_found", "user_not_visible"}:
+                return None
+            raise
+        return self._remember(answer.get("user") or {}, now)
+
+    async def fetch_people(self) -> list[Person]:
+        """Everybody of the workspace."""
+        now = asyncio.get_running_loop().time()
+        found: list[Person] = []
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            answer = await self._call("users.list", limit=PAGE, cursor=cursor)
+            people = [self._remember(each, now) for each in answer.get("members") or []]
+            found += [person for person in people if person is not None]
+            cursor = _next_cursor(answer)
+            if cursor is None:
+                break
+        return found
+
+    def _remember(self, raw: Mapping[str, Any], now: float) -> Person | None:
+        person = person_of(raw, self.bot.team_id)
+        if person is not None:
+            if len(self._people) >= PEOPLE_KEPT:
+                self._people.clear()
+            self._people[self.bot.team_id, person.user_id] = (now, person)
+        return person
+
+    async def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        self.pauses.check(self.bot.team_id, method)
+        given = {name: value for name, value in arguments.items() if value is not None}
+        call = getattr(self.client, method.replace(".", "_"))
+        try:
+            with sorted_errors():
+                answer = await call(**given)
+        except SlackAway as error:
+            if error.delay_s:
+                self.pauses.note(self.bot.team_id, method, error.delay_s)
+            raise
+        return cast("dict[str, Any]", answer.data)
+
+
+def _next_cursor(answer: Mapping[str, Any]) -> str | None:
+    told = answer.get("response_metadata")
+    cursor = told.get("next_cursor") if isinstance(told, Mapping) else None
+    return str(cursor) if cursor else None

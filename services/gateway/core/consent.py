@@ -1,0 +1,52 @@
+"""The consent question: what is read, what is kept, how to stop. Both buttons weigh the same."""
+
+from typing import Any, Final
+
+ALLOW: Final = "consent_allow"
+DENY: Final = "consent_no"
+
+
+def render_question(asked_by: str, request_id: str) -> dict[str, Any]:
+    """The DM to the person. Silence is a no."""
+    text = (
+        f"<@{asked_by}> would like me to learn how you write, so that I can answer mentions in your style.\n\n"
+        "*What I read:* what you wrote in public channels of this workspace. "
+        "Never private channels, never direct messages.\n"
+        "*What I keep:* samples of your messages and a small model file made from them, on this team's own machines. "
+        "Nothing leaves them.\n"
+        "*Who may use it:* people of this workspace. Every such message is marked as written by an AI.\n"
+        "*How to stop:* tell an admin, or press *No* here at any time; I stop at once.\n\n"
+        "It is your choice. Without your yes nothing happens."
+    )
+    buttons = [_button("Allow", ALLOW, request_id), _button("No", DENY, request_id)]
+    return {
+        "text": f"<@{asked_by}> would like me to learn how you write. May I?",
+        "blocks": [
+            {"type": "section", "text": {"type": "mrkdwn", "text": text}},
+            {"type": "actions", "block_id": "consent", "elements": buttons},
+        ],
+    }
+
+
+def _button(label: str, action_id: str, value: str) -> dict[str, Any]:
+    return {
+        "type": "button",
+        "action_id": action_id,
+        "value": value,
+        "text": {"type": "plain_text", "text": label},
+    }
+
+
+def render_outcome(*, granted: bool, request_id: str) -> dict[str, Any]:
+    """The question after the answer; the other button stays, so that a mind can change."""
+    text = (
+        "You allowed it. I learn from your public messages now. Press *No* at any time, and I stop at once."
+        if granted
+        else "You said no. Nothing is read, nothing is kept, and nobody is imitated."
+    )
+    blocks: list[dict[str, Any]] = [{"type": "section", "text": {"type": "mrkdwn", "text": text}}]
+    if granted:
+        blocks.append(
+            {"type": "actions", "block_id": "consent", "elements": [_button("No", DENY, request_id)]},
+        )
+    return {"text": text, "blocks": blocks}

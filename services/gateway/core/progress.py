@@ -1,0 +1,75 @@
+"""The progress message of a training: one line and a bar, which only ever goes forward."""
+
+from typing import Any, Final
+
+from proto.scrape import ScrapeProgress
+from proto.train import RunState, TrainProgress, TrainResult
+from services.gateway.core.reply import with_mentions
+
+WIDTH: Final = 20
+STAGES: Final = (
+    "reading",
+    "writing",
+    "cutting",
+    "queued",
+    "preparing",
+    "training",
+    "evaluating",
+    "publishing",
+)
+
+
+def stage_of(progress: ScrapeProgress | TrainProgress) -> int:
+    """How far along the stages it is, from 1: a message never goes back."""
+    return STAGES.index(progress.stage) + 1
+
+
+def render_started(user_id: str) -> dict[str, Any]:
+    """As soon as it is allowed."""
+    return {"text": f"Learning how <@{user_id}> writes: waiting for the history to be read."}
+
+
+def render_scrape(progress: ScrapeProgress) -> dict[str, Any]:
+    """While the history is read."""
+    channels = (
+        f", {progress.channels_done} of {progress.channel_count} channels" if progress.channel_count else ""
+    )
+    return {"text": f"Learning how <@{progress.user_id}> writes: {progress.step:,} messages read{channels}."}
+
+
+def render_train(progress: TrainProgress) -> dict[str, Any]:
+    """While it trains."""
+    who = f"Learning how <@{progress.user_id}> writes"
+    if progress.stage == "queued":
+        return {"text": f"{who}: waiting for another training to end."}
+    if not progress.total:
+        return {"text": f"{who}: {progress.stage}."}
+    done = round(WIDTH * min(progress.step, progress.total) / progress.total)
+    bar = "█" * done + "░" * (WIDTH - done)
+    left = (
+        f", about {_spoken(progress.eta_s)} left" if progress.eta_s and progress.stage == "training" else ""
+    )
+    loss = progress.validation_loss if progress.validation_loss is not None else progress.train_loss
+    shown = f", loss {loss:.2f}" if loss is not None else ""
+    return {"text": f"{who}: `{bar}` step {progress.step} of {progress.total}{shown}{left}."}
+
+
+def _spoken(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+
+
+def render_result(result: TrainResult, sentence: str | None) -> dict[str, Any]:
+    """How it ended, with what to do next."""
+    if result.state is RunState.PUBLISHED and sentence is None:
+        losses = ""
+        if result.base_test_loss is not None and result.test_loss is not None:
+            losses = f" Held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}."
+        return {
+            "text": f"<@{result.user_id}> is ready: mention me, and I answer in that voice, marked as AI.{losses}"
+        }
+    said = sentence or (
+        result.error.message
+        if result.error
+        else f"The training of <@{result.user_id}> ended: {result.state}."
+    )
+    return {"text": with_mentions(said)}

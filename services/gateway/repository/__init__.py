@@ -1,0 +1,8 @@
+"""The gateway's SQL, one function per query, split by table."""
+
+from services.gateway.repository.outbox import Outbox
+from services.gateway.repository.personas import ActivePersona, Personas
+from services.gateway.repository.trainings import Training, Trainings
+from services.gateway.repository.workspaces import Workspaces
+
+__all__ = ["ActivePersona", "Outbox", "Personas", "Training", "Trainings", "Workspaces"]

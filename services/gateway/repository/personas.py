@@ -1,0 +1,124 @@
+"""gateway.personas, consents, active_adapters."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from doppel.database import Database
+from proto.train import AdapterRef
+
+
+@dataclass(frozen=True)
+class ActivePersona:
+    """Somebody who may be imitated and has an adapter."""
+
+    user_id: str
+    name: str
+    adapter: AdapterRef
+
+
+class Personas:
+    """Who may be imitated, and with which adapter."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def store(self, team_id: str, user_id: str, name: str) -> None:
+        """Remember what to call them."""
+        await self._database.execute(
+            """insert into gateway.personas (team_id, user_id, name) values ($1, $2, $3)
+               on conflict (team_id, user_id) do update
+               set name = case when excluded.name = '' then personas.name else excluded.name end, updated_at = now()""",
+            team_id,
+            user_id,
+            name,
+        )
+
+    async def record_consent(
+        self, team_id: str, user_id: str, *, granted: bool, recorded_by: str, reason: str, source_key: str
+    ) -> None:
+        """One row in the ledger per button press or request. A no takes the adapter out of use in the same breath."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                """insert into gateway.consents (team_id, user_id, granted, recorded_by, reason, source_key)
+                   values ($1, $2, $3, $4, $5, $6) on conflict (source_key) do nothing""",
+                team_id,
+                user_id,
+                granted,
+                recorded_by,
+                reason,
+                source_key,
+            )
+            await connection.execute(
+                """delete from gateway.active_adapters where team_id = $1 and user_id = $2 and not exists (
+                       select from gateway.consents_now where team_id = $1 and user_id = $2 and granted)""",
+                team_id,
+                user_id,
+            )
+
+    async def has_consent(self, team_id: str, user_id: str) -> bool:
+        """The newest row counts."""
+        return bool(
+            await self._database.fetchval(
+                "select granted from gateway.consents_now where team_id = $1 and user_id = $2",
+                team_id,
+                user_id,
+            )
+        )
+
+    async def activate(
+        self, team_id: str, user_id: str, adapter: AdapterRef, base_model: str, requested_at: datetime
+    ) -> bool:
+        """Make it the active adapter if consent stands and it is not older than the active one. True: it is active."""
+        await self._database.execute(
+            """insert into gateway.active_adapters as a
+                   (team_id, user_id, run_id, prefix, manifest_sha256, base_model, requested_at)
+               select $1, $2, $3, $4, $5, $6, $7
+               where exists (select from gateway.consents_now where team_id = $1 and user_id = $2 and granted)
+               on conflict (team_id, user_id) do update
+               set run_id = excluded.run_id, prefix = excluded.prefix, manifest_sha256 = excluded.manifest_sha256,
+                   base_model = excluded.base_model, requested_at = excluded.requested_at, activated_at = now()
+               where a.requested_at < excluded.requested_at""",
+            team_id,
+            user_id,
+            adapter.run_id,
+            adapter.prefix,
+            adapter.manifest_sha256,
+            base_model,
+            requested_at,
+        )
+        return bool(
+            await self._database.fetchval(
+                "select true from gateway.active_adapters where team_id = $1 and user_id = $2 and run_id = $3",
+                team_id,
+                user_id,
+                adapter.run_id,
+            )
+        )
+
+    async def fetch_active(self, team_id: str) -> list[ActivePersona]:
+        """Everybody of a workspace who can answer now, the newest first."""
+        rows = await self._database.fetch(
+            """select a.user_id, coalesce(nullif(p.name, ''), 'Someone') as name, a.run_id, a.prefix, a.manifest_sha256
+               from gateway.active_adapters a
+               join gateway.consents_now c using (team_id, user_id)
+               left join gateway.personas p using (team_id, user_id)
+               where team_id = $1 and c.granted order by a.activated_at desc""",
+            team_id,
+        )
+        return [
+            ActivePersona(
+                row["user_id"],
+                row["name"],
+                AdapterRef(
+                    run_id=row["run_id"], prefix=row["prefix"], manifest_sha256=row["manifest_sha256"]
+                ),
+            )
+            for row in rows
+        ]
+
+    async def fetch_name(self, team_id: str, user_id: str) -> str:
+        """What to call them."""
+        found = await self._database.fetchval(
+            "select name from gateway.personas where team_id = $1 and user_id = $2", team_id, user_id
+        )
+        return found or "Someone"
