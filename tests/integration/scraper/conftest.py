@@ -160,13 +160,10 @@ class Desk:
 
     async def result(self, request_id: UUID, *, within_s: float = 60) -> ScrapeResult:
         """The outcome."""
-
         try:
-            return (
-                await eventually(
-                    lambda: self.facts_of_results(request_id), what="scrape.result", within_s=within_s
-                )
-            )[0]
+            found = await eventually(
+                lambda: self.facts_of_results(request_id), what="scrape.result", within_s=within_s
+            )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log()}") from error
         return found[0]
@@ -199,6 +196,19 @@ class Desk:
             await self.storage.fetch_verified(f"{row['prefix']}/{entry.name}", entry.sha256, path)
             splits[split] = list(read_lines(path, Sample))
         return manifest, splits
+
+    async def progress_rows(self) -> int:
+        """Scrapes that somebody holds."""
+        return await self.database.fetchval("select count(*) from scraper.scrapes where state = 'running'")
+
+    async def raw(self, subject: subjects.Subject, data: bytes) -> None:
+        """Publish bytes as they are."""
+        await self.bus.publish_bytes(subject.name, data, subject.stream or "", f"raw-{uuid4()}")
+
+    async def dead(self, subject: str) -> int:
+        """How many messages of that subject are parked."""
+        info = await jetstream_of(self.client).stream_info("DEAD", subjects_filter=f"dead.{subject}")
+        return (info.state.subjects or {}).get(f"dead.{subject}", 0)
 
     async def settled(self) -> bool:
         """Nothing waits and nothing is under way in SCRAPE_REQUEST."""

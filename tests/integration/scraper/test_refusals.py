@@ -1,0 +1,151 @@
+"""An expected no is one plain sentence in scrape.result; the message is settled and the service stays up."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proto.artifacts import export_key
+from tests.integration.scraper.conftest import TEAM, Desk
+from tests.support.waiting import eventually
+
+
+async def refused(desk: Desk, source: str, **fields: Any) -> str:
+    """Ask, and read the code of the refusal; its message is gone from the stream and nothing is parked."""
+    result = await desk.result(await desk.ask(source, **fields))
+    await eventually(desk.settled, what="the request is settled")
+    assert result.error is not None
+    assert result.error.message.endswith(".")
+    assert result.corpus_id is None
+    return result.error.code
+
+
+def make_zip(path: Path, files: dict[str, Any]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content if isinstance(content, (str, bytes)) else json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("switch", "installed", "code"),
+    [("", True, "source_not_allowed"), ("yes", True, "source_not_allowed")],
+)
+async def test_the_api_is_not_read_without_the_operators_word(
+    desk: Desk, switch: str, installed: bool, code: str
+) -> None:
+    await desk.install()
+    await desk.start(train_on_slack_api=switch)
+    assert await refused(desk, "api") == code
+
+
+async def test_without_an_installation_the_person_is_told_what_to_do(
+    desk: Desk, api: dict[str, object]
+) -> None:
+    await desk.start(**api)
+    assert await refused(desk, "api") == "not_installed"
+
+
+async def test_a_revoked_token_is_one_sentence(desk: Desk, api: dict[str, object]) -> None:
+    await desk.install("xoxb-somebody-elses")
+    await desk.start(**api)
+    assert await refused(desk, "api") == "request_invalid"
+
+
+async def test_no_dataset_without_a_yes_and_none_after_a_no(desk: Desk, export_zip: Path) -> None:
+    await desk.start()
+    source = await desk.upload(export_zip)
+    assert await refused(desk, source, user_id="U0ADA") == "no_consent"
+    await desk.consent("U0ADA")
+    await desk.consent("U0ADA", granted=False)
+    assert await refused(desk, source, user_id="U0ADA") == "no_consent"
+    assert await desk.storage.exists(source.partition(":")[2])
+
+
+async def test_who_may_not_be_imitated_is_refused(desk: Desk, export_zip: Path) -> None:
+    await desk.start()
+    await desk.result(await desk.ask(await desk.upload(export_zip)))
+    for user_id, code in (
+        ("U0NOBODY", "persona_unknown"),
+        ("U0GUEST", "persona_not_allowed"),
+        ("U0GONE", "persona_not_allowed"),
+        ("USLACKBOT", "persona_not_allowed"),
+    ):
+        await desk.consent(user_id)
+        assert await refused(desk, "corpus:latest", user_id=user_id) == code
+
+
+async def test_too_little_history_says_how_much_there_is(desk: Desk, export_zip: Path) -> None:
+    await desk.start(min_samples=100_000)
+    await desk.consent("U0ADA")
+    source = await desk.upload(export_zip)
+    result = await desk.result(await desk.ask(source, user_id="U0ADA"))
+    assert result.error is not None
+    assert result.error.code == "dataset_too_small"
+    assert "100000 are needed" in result.error.message
+    assert (
+        await desk.database.fetchval("select count(*) from scraper.corpora") == 1
+    )  # the reading was not in vain
+
+
+async def test_a_corpus_must_exist_before_it_is_cut(desk: Desk) -> None:
+    await desk.start()
+    await desk.consent("U0ADA")
+    assert await refused(desk, "corpus:latest", user_id="U0ADA") == "corpus_missing"
+    assert await refused(desk, "corpus:latest") == "request_invalid"
+
+
+async def test_uploads_of_another_workspace_and_texts_are_refused(desk: Desk, export_zip: Path) -> None:
+    await desk.start()
+    foreign = await desk.upload(export_zip, "T0OTHER")
+    assert await refused(desk, foreign) == "request_invalid"
+    assert await refused(desk, f"text:{export_key(TEAM, 'a' * 64, 'csv')}") == "request_invalid"
+    assert await refused(desk, f"export:{export_key(TEAM, 'a' * 64, 'zip')}") == "export_invalid"
+
+
+USERS = [{"id": "U0ADA", "team_id": TEAM, "name": "ada"}]
+CHANNELS = [{"id": "C0ENG", "name": "eng"}]
+SAID = [{"type": "message", "user": "U0ADA", "ts": "1700000000.000100", "text": "hello"}]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"users.json": USERS},
+        {"channels.json": CHANNELS, "eng/2024-01-01.json": SAID},
+        {"channels.json": CHANNELS, "users.json": {"members": USERS}},
+        {"channels.json": CHANNELS, "users.json": USERS, "eng/2024-01-01.json": '[{"ts": "1'},
+        {"channels.json": CHANNELS, "users.json": USERS, "eng/2024-01-01.json": '["\xe9"]'.encode("latin-1")},
+        {"channels.json": CHANNELS, "users.json": USERS, "inner.zip": b"PK"},
+    ],
+    ids=["no-channels", "no-users", "users-no-list", "cut-short", "wrong-encoding", "nested"],
+)
+async def test_a_broken_export_leaves_nothing_behind(
+    desk: Desk, tmp_path: Path, files: dict[str, Any]
+) -> None:
+    await desk.start()
+    source = await desk.upload(make_zip(tmp_path / "broken.zip", files))
+    assert await refused(desk, source) == "export_invalid"
+    assert await desk.storage.list_keys("workspaces/") == [source.partition(":")[2]]
+    assert await desk.database.fetchval("select count(*) from scraper.corpora") == 0
+    assert not list((desk.folder / "scratch").iterdir())
+
+
+async def test_no_word_and_no_name_is_in_any_log(desk: Desk, tmp_path: Path) -> None:
+    said = [
+        {"type": "message", "user": "U0ADA", "ts": f"17000000{i:02d}.000100", "text": f"zebra-canary {i}"}
+        for i in range(60)
+    ]
+    users = [{"id": "U0ADA", "name": "ada", "profile": {"display_name": "Canary Lovelace"}}]
+    files = {"channels.json": CHANNELS, "users.json": users, "eng/2024-01-01.json": said}
+    await desk.start(log_level="DEBUG")
+    await desk.consent("U0ADA")
+    source = await desk.upload(make_zip(tmp_path / "canary.zip", files))
+    await desk.result(await desk.ask(source, user_id="U0ADA"))
+    files["eng/2024-01-02.json"] = '[{"text": "zebra-canary"'
+    await refused(desk, await desk.upload(make_zip(tmp_path / "broken.zip", files)))
+    assert "corpus committed" in desk.log()
+    assert "zebra" not in desk.log()
+    assert "Lovelace" not in desk.log()
