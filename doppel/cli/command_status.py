@@ -1,6 +1,7 @@
 """``doppel status · doctor``: what runs, who is trained, how much waits."""
 
 import asyncio
+from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
@@ -111,7 +112,9 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
     if not rows:
         return f"{title}: none"
     names = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(*names, title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for name in names:
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in names))
     return table
@@ -120,6 +123,8 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Any:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
@@ -134,7 +139,7 @@ def doctor(*, as_json: bool) -> None:
         target = Target.find()
         if target.local is not None:
             async with asyncio.timeout(30):
-                found |= await _reach(target, settings)
+                found |= await _reach(target, target.local.base_model)
         for name, problem in found.items():
             terminal.say(
                 f"{'✓' if problem is None else '✕'} {name}{'' if problem is None else ': ' + problem}"
@@ -165,7 +170,7 @@ def _programs() -> str | None:
     return None
 
 
-async def _reach(target: Target, settings: LocalSettings) -> dict[str, str | None]:
+async def _reach(target: Target, base_model: str) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     try:
         await stream_states(target)
@@ -179,7 +184,7 @@ async def _reach(target: Target, settings: LocalSettings) -> dict[str, str | Non
         found["database"] = str(error) or type(error).__name__
     storage = Storage(target.storage)
     try:
-        there = await storage.exists(f"models/{model_name(settings.base_model)}/manifest.json")
+        there = await storage.exists(f"models/{model_name(base_model)}/manifest.json")
         found["base model"] = None if there else "not in the bucket; run `doppel setup`"
     except (OSError, TimeoutError) as error:
         found["base model"] = str(error) or type(error).__name__

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from doppel.telemetry import set_up_logging
 from proto.errors import DoppelError
 
 FAILED: Final = 1
+WIDE: Final = 160
+_MENTION: Final = re.compile(r"<@([A-Z0-9]+)>")  # Slack shows a name there, a terminal would not
 _AWAY: Final = (
     OSError,
     TimeoutError,
@@ -48,6 +51,12 @@ class Terminal:
     as_json: bool = False
     people: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
     result: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+
+    def __post_init__(self) -> None:
+        """In a file or a pipe nothing need be squeezed into 80 columns."""
+        for console in (self.people, self.result):
+            if not console.is_terminal:
+                console.width = WIDE
 
     def say(self, text: str) -> None:
         """Something for people: stdout, unless that belongs to the JSON line."""
@@ -86,7 +95,7 @@ def _fail(terminal: Terminal, error: BaseException) -> NoReturn:
     sentence, code, facts = describe(error)
     if sentence is None:
         raise error
-    terminal.people.print(sentence, style="red", markup=False)
+    terminal.people.print(_MENTION.sub(r"\1", sentence), style="red", markup=False)
     if terminal.as_json:
         write_json({"ok": False, "error": {"code": code, "message": sentence}, **facts})
     sys.exit(FAILED)

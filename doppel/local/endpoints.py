@@ -20,6 +20,7 @@ class Endpoints(BaseModel):
     """What the file holds. Written whole, mode 0600, again whenever a child gets a new pid."""
 
     ready: bool = False
+    base_model: str = ""
     nats_url: str = Field(repr=False)
     nats_monitor_url: str
     postgres_dsn: str = Field(repr=False)

@@ -36,6 +36,7 @@ class Stack:
         servers, urls = self.servers, self.fleet.gateway_urls
         return Endpoints(
             ready=expected <= serving,
+            base_model=self.fleet.settings.base_model,
             nats_url=servers.nats_url,
             nats_monitor_url=f"http://127.0.0.1:{servers.ports.pick('nats-monitor')}",
             postgres_dsn=servers.dsn(),

@@ -7,6 +7,7 @@ from doppel.local.endpoints import Endpoints, S3Endpoint
 from doppel.local.files import last_lines, write_private
 
 FOUND = Endpoints(
+    base_model="tiny",
     nats_url="nats://doppel:secret@127.0.0.1:1",
     nats_monitor_url="http://127.0.0.1:2",
     postgres_dsn="postgresql://postgres:secret@127.0.0.1:3/doppel",
