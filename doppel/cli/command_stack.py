@@ -142,6 +142,11 @@ async def _detached(terminal: Terminal, scales: tuple[str, ...]) -> None:
     """Start `doppel up` in a session of its own and wait until it serves."""
     home = Home(LocalSettings.read().home.absolute())
     home.make()
+    if supervisor_of(home) is not None:
+        raise Failure(
+            f"A stack already runs in {home.path}. Stop it with `doppel down` first.", code="cannot_start"
+        )
+    home.endpoints.unlink(missing_ok=True)  # of a stack that was killed
     log = home.log_of("up")
     argv = [sys.executable, "-m", "doppel", "up", *(part for scale in scales for part in ("--scale", scale))]
     with log.open("wb") as file:
@@ -160,6 +165,12 @@ async def _detached(terminal: Terminal, scales: tuple[str, ...]) -> None:
     terminal.done(**_addresses(found))
 
 
+def supervisor_of(home: Home) -> processes.Identity | None:
+    """The process that holds the stack of this folder up; None where there is none."""
+    found = processes.recall(home.run / f"{SUPERVISOR}.json")
+    return found if found is not None and found.is_alive() else None
+
+
 async def _until_ready(home: Home) -> None:
     while not ((found := endpoints.read(home.endpoints)) and found.ready):  # noqa: ASYNC110  another process
         await asyncio.sleep(0.2)
@@ -172,8 +183,8 @@ def down(*, as_json: bool) -> None:
 
     async def work(terminal: Terminal) -> None:
         home = Home(LocalSettings.read().home.absolute())
-        supervisor = processes.recall(home.run / f"{SUPERVISOR}.json")
-        if supervisor is not None and supervisor.is_alive():
+        supervisor = supervisor_of(home)
+        if supervisor is not None:
             os.kill(supervisor.pid, signal.SIGTERM)
             if not await supervisor.ended(within_s=DOWN_S):
                 raise Failure(f"It did not end within {DOWN_S:.0f} s; see {home.log}.", code="timeout")
