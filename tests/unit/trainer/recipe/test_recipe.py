@@ -1,0 +1,330 @@
+"""The recipe with the tiny model: right logits, falling loss, the same weights after a kill, files that others load."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from doppel.basemodel.prompt import PromptEncoder
+from services.trainer.core.job import CheckpointWritten, Failed, Finished, Job, Progressed, parse_event
+from services.trainer.core.plan import Plan
+from services.trainer.core.shape import ModelShape
+from services.trainer.recipe.checkpoint import CheckpointCorrupt
+from services.trainer.recipe.control import Stop, Unattended
+from services.trainer.recipe.data import Example, MicroBatch, load_examples
+from services.trainer.recipe.evaluate import base_and_adapter_loss
+from services.trainer.recipe.loop import Diverged, OutOfMemory, train
+from services.trainer.recipe.model import PersonaModel
+
+ROOT = Path(__file__).resolve().parents[4]
+SYSTEM = "You are Ada."
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@dataclass
+class StopAfter:
+    """Says stop at the n-th look."""
+
+    looks: int
+
+    def check(self) -> None:
+        self.looks -= 1
+        if self.looks < 0:
+            raise Stop
+
+
+@dataclass
+class Bench:
+    """One training in this process, with what it said."""
+
+    base: Path
+    dataset: Path
+    shape: ModelShape
+    encoder: PromptEncoder
+    plan: Plan
+    work: Path
+    losses: list[float] = field(default_factory=list)
+    checkpoints: list[Path] = field(default_factory=list)
+
+    def model(self, make: type[PersonaModel] = PersonaModel) -> PersonaModel:
+        plan = self.plan
+        return make.load(
+            self.base,
+            self.shape,
+            rank=plan.lora_rank,
+            alpha=plan.lora_alpha,
+            max_seq_len=plan.max_seq_len,
+            seed=plan.seed,
+            device="cpu",
+        )
+
+    def examples(self, split: str) -> list[Example]:
+        return load_examples(self.encoder, self.dataset, split, system=SYSTEM, max_seq_len=128)  # type: ignore[arg-type]
+
+    def train(
+        self,
+        model: PersonaModel,
+        *,
+        resume: Path | None = None,
+        control: StopAfter | Unattended | None = None,
+        plan: Plan | None = None,
+    ) -> None:
+        def report(event: Progressed) -> None:
+            assert event.train_loss is not None
+            self.losses.append(event.train_loss)
+
+        train(
+            model,
+            self.examples("train"),
+            self.examples("validation"),
+            plan or self.plan,
+            work_folder=self.work,
+            resume_folder=resume,
+            report=report,
+            store=lambda _, folder: self.checkpoints.append(folder),
+            control=control or Unattended(),
+        )
+
+
+@pytest.fixture
+def bench(
+    base: Path, dataset: Path, shape: ModelShape, encoder: PromptEncoder, plan: Plan, tmp_path: Path
+) -> Bench:
+    return Bench(base, dataset, shape, encoder, plan, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    base: Path,
+    dataset: Path,
+    shape: ModelShape,
+    encoder: PromptEncoder,
+    plan: Plan,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Bench, PersonaModel]:
+    """A training that nobody interrupted."""
+    bench = Bench(base, dataset, shape, encoder, plan, tmp_path_factory.mktemp("undisturbed"))
+    model = bench.model()
+    bench.train(model)
+    return bench, model
+
+
+def same_weights(one: PersonaModel, other: PersonaModel) -> bool:
+    left, right = one.lora_state(), other.lora_state()
+    return all(torch.equal(left[name], right[name]) for name in left)
+
+
+def reference(base: Path) -> "transformers.PreTrainedModel":
+    return transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+
+
+def test_the_untrained_model_gives_the_logits_of_transformers(bench: Bench) -> None:
+    ids = torch.tensor([bench.examples("test")[0].ids])
+    with torch.no_grad():
+        ours, theirs = bench.model().logits(ids), reference(bench.base)(ids).logits
+    assert (ours - theirs).abs().max() < 1e-4
+
+
+def test_the_loss_is_that_of_all_logits_at_the_personas_words(bench: Bench) -> None:
+    model, example = bench.model(), bench.examples("test")[0]
+    with torch.no_grad():
+        ours, _ = base_and_adapter_loss(model, [example], tokens=512, control=Unattended())
+        logits = model.logits(torch.tensor([example.ids]))[0]
+    words = torch.tensor(example.ids[example.prompt_length :])
+    theirs = torch.nn.functional.cross_entropy(logits[example.prompt_length - 1 : -1], words)
+    assert abs(ours - theirs.item()) < 1e-4
+
+
+def test_the_loss_falls_and_the_adapter_beats_the_base(undisturbed: tuple[Bench, PersonaModel]) -> None:
+    bench, model = undisturbed
+    base, adapter = base_and_adapter_loss(model, bench.examples("test"), tokens=512, control=Unattended())
+    assert abs(base - math.log(bench.shape.vocab_size)) < 0.5  # a random base knows nothing
+    assert adapter < base - 1
+    assert bench.losses[-1] < bench.losses[0] - 1
+
+
+def test_a_seed_gives_the_same_curve_again(undisturbed: tuple[Bench, PersonaModel], bench: Bench) -> None:
+    model = bench.model()
+    bench.train(model)
+    assert bench.losses == undisturbed[0].losses
+    assert same_weights(model, undisturbed[1])
+
+
+@pytest.mark.parametrize("looks", [2, 5, 12])
+def test_stopped_anywhere_and_resumed_it_ends_with_the_same_weights(
+    undisturbed: tuple[Bench, PersonaModel], bench: Bench, looks: int
+) -> None:
+    with pytest.raises(Stop):
+        bench.train(bench.model(), control=StopAfter(looks))
+    resumed = bench.model()
+    bench.train(resumed, resume=bench.checkpoints[-1])
+    assert same_weights(resumed, undisturbed[1])
+    assert bench.losses == undisturbed[0].losses
+
+
+def test_a_damaged_checkpoint_says_so(undisturbed: tuple[Bench, PersonaModel], bench: Bench) -> None:
+    with pytest.raises(Stop):
+        bench.train(bench.model(), control=StopAfter(3))
+    optimizer = bench.checkpoints[-1] / "optimizer.safetensors"
+    optimizer.write_bytes(optimizer.read_bytes()[:1000])
+    with pytest.raises(CheckpointCorrupt):
+        bench.train(bench.model(), resume=bench.checkpoints[-1])
+
+
+def test_the_published_files_merged_into_the_base_give_the_trainers_logits(
+    undisturbed: tuple[Bench, PersonaModel], tmp_path: Path
+) -> None:
+    bench, model = undisturbed
+    model.export(tmp_path, base_model="tiny")
+
+    # As PEFT defines it: W + (alpha / r) · B A at each named module of the Hugging Face model.
+    config = json.loads((tmp_path / "adapter_config.json").read_bytes())
+    weights = load_file(tmp_path / "adapter_model.safetensors")
+    merged = reference(bench.base)
+    named = dict(merged.named_modules())
+    for name in [name for name in weights if ".lora_A." in name]:
+        path = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+        down, up = weights[name], weights[name.replace("lora_A", "lora_B")]
+        named[path].weight.data += config["lora_alpha"] / config["r"] * up @ down
+    assert {
+        name.rpartition(".")[2] for name in named if f"{name}.weight" in dict(merged.named_parameters())
+    } >= set(config["target_modules"])
+
+    ids = torch.tensor([bench.examples("test")[1].ids])
+    with torch.no_grad():
+        difference = (model.logits(ids) - merged(ids).logits).abs().max()
+        with model.as_base():
+            moved = (model.logits(ids) - merged(ids).logits).abs().max()
+    assert difference < 1e-3
+    assert moved > 1  # and it is no zero adapter
+
+
+class NeedsSmallPasses(PersonaModel):
+    """A machine that has memory for two samples at a time."""
+
+    def summed_loss(self, batch: MicroBatch) -> torch.Tensor:
+        if self.decoder.training and torch.is_grad_enabled() and len(batch.tokens) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return super().summed_loss(batch)
+
+
+class NeedsNoPass(NeedsSmallPasses):
+    """A machine that has memory for none."""
+
+    def summed_loss(self, batch: MicroBatch) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().summed_loss(batch)
+
+
+def test_too_little_memory_makes_smaller_passes_not_another_result(
+    undisturbed: tuple[Bench, PersonaModel], bench: Bench
+) -> None:
+    model = bench.model(NeedsSmallPasses)
+    bench.train(model, plan=bench.plan.model_copy(update={"micro_batch_tokens": 4096}))
+    assert bench.losses == pytest.approx(undisturbed[0].losses, abs=1e-3)
+
+
+def test_no_memory_at_all_is_said(bench: Bench) -> None:
+    with pytest.raises(OutOfMemory):
+        bench.train(bench.model(NeedsNoPass))
+
+
+class Explodes(PersonaModel):
+    """The loss is no number at the passes counted here."""
+
+    bad_passes: Callable[[int], bool] = staticmethod(lambda _: True)
+    count = 0
+
+    def summed_loss(self, batch: MicroBatch) -> torch.Tensor:
+        loss = super().summed_loss(batch)
+        if not torch.is_grad_enabled():
+            return loss
+        self.count += 1
+        return loss * float("nan") if self.bad_passes(self.count) else loss
+
+
+def test_a_loss_that_is_no_number_twice_ends_the_training(bench: Bench) -> None:
+    with pytest.raises(Diverged):
+        bench.train(bench.model(Explodes))
+
+
+def test_once_it_goes_on_from_the_best_with_a_lower_rate(bench: Bench) -> None:
+    model = bench.model(Explodes)
+    assert isinstance(model, Explodes)
+    model.bad_passes = lambda count: count == 12
+    bench.train(model)
+    assert all(torch.isfinite(tensor).all() for tensor in model.lora_state().values())
+    assert bench.losses[-1] < bench.losses[0]
+
+
+def start_child(bench: Bench, *, resume: Path | None = None) -> "subprocess.Popen[bytes]":
+    job = Job(
+        run_id=uuid4(),
+        base_model="tiny",
+        base_folder=str(bench.base),
+        dataset_folder=str(bench.dataset),
+        work_folder=str(bench.work),
+        resume_folder=str(resume) if resume else None,
+        system=SYSTEM,
+        shape=bench.shape,
+        plan=bench.plan,
+        silence_s=300,
+    )
+    file = bench.work / "job.json"
+    file.write_text(job.model_dump_json())
+    return subprocess.Popen(
+        [sys.executable, "-m", "services.trainer.recipe", str(file), str(os.getpid())],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_a_child_killed_at_once_and_another_one_publish_the_undisturbed_weights(
+    undisturbed: tuple[Bench, PersonaModel], bench: Bench
+) -> None:
+    with start_child(bench) as killed:
+        assert killed.stdout is not None
+        for line in killed.stdout:
+            event = parse_event(line)
+            if isinstance(event, CheckpointWritten) and event.step >= 4:
+                killed.kill()
+                bench.checkpoints.append(Path(event.folder))
+                break
+    bench.work = bench.work / "second"
+    bench.work.mkdir()
+    with start_child(bench, resume=bench.checkpoints[-1]) as second:
+        assert second.stdout is not None
+        events = [parse_event(line) for line in second.stdout]
+    finished = events[-1]
+    assert isinstance(finished, Finished), events[-1]
+    undisturbed[1].export(bench.work / "expected", base_model="tiny")
+    expected = load_file(bench.work / "expected" / "adapter_model.safetensors")
+    found = load_file(Path(finished.folder) / "adapter_model.safetensors")
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert finished.test_loss < finished.base_test_loss
+
+
+def test_a_child_that_cannot_read_its_base_says_so_in_one_line(bench: Bench, tmp_path: Path) -> None:
+    bench.base = tmp_path / "nowhere"
+    with start_child(bench) as child:
+        assert child.stdout is not None
+        last = parse_event(child.stdout.read().splitlines()[-1])
+    assert isinstance(last, Failed)
+    assert (last.code, child.returncode) == ("base_mismatch", 0)
