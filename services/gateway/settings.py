@@ -1,6 +1,6 @@
 """Every variable of the gateway."""
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 
 from doppel.settings import SharedSettings
 
@@ -58,6 +58,9 @@ class GatewaySettings(SharedSettings):
     thread_characters: PositiveInt = Field(default=4000, le=30_000, description="And their characters.")
     progress_every_s: PositiveFloat = Field(
         default=3, description="A progress message changes at most so often."
+    )
+    linger_s: NonNegativeFloat = Field(
+        default=2, description="How long requests are still taken after SIGTERM, while others learn of it."
     )
     sweep_every_s: PositiveFloat = Field(
         default=1, description="How often what was left behind is looked for."

@@ -10,8 +10,8 @@ def render_question(asked_by: str, request_id: str) -> dict[str, Any]:
     """The DM to the person. Silence is a no."""
     text = (
         f"<@{asked_by}> would like me to learn how you write, so that I can answer mentions in your style.\n\n"
-        "*What I read:* what you wrote in public channels of this workspace. "
-        "Never private channels, never direct messages.\n"
+        "*What I read:* the public channels of this workspace, as far back as they go. I learn from your words only; "
+        "others' are context. Never private channels, never direct messages.\n"
         "*What I keep:* samples of your messages and a small model file made from them, on this team's own machines. "
         "Nothing leaves them.\n"
         "*Who may use it:* people of this workspace. Every such message is marked as written by an AI.\n"
@@ -42,7 +42,7 @@ def render_outcome(*, granted: bool, request_id: str) -> dict[str, Any]:
     text = (
         "You allowed it. I learn from your public messages now. Press *No* at any time, and I stop at once."
         if granted
-        else "You said no. Nothing is read, nothing is kept, and nobody is imitated."
+        else "You said no. I learn nothing from you, and nobody answers in your style."
     )
     blocks: list[dict[str, Any]] = [{"type": "section", "text": {"type": "mrkdwn", "text": text}}]
     if granted:
@@ -50,3 +50,18 @@ def render_outcome(*, granted: bool, request_id: str) -> dict[str, Any]:
             {"type": "actions", "block_id": "consent", "elements": [_button("No", DENY, request_id)]},
         )
     return {"text": text, "blocks": blocks}
+
+
+def render_asker_told(user_id: str) -> str:
+    """What the asker hears of a no."""
+    return f"<@{user_id}> said no, so nothing is trained. That is their choice; please leave it there."
+
+
+def render_recorded(*, granted: bool) -> str:
+    """What a person hears when an operator recorded their answer."""
+    if granted:
+        return (
+            "An operator of doppel recorded that you allow it to learn how you write and to answer in your style, "
+            "marked as AI. If that is not so, tell them: a no stops it at once."
+        )
+    return "An operator of doppel recorded your no: it learns nothing from you, and nobody answers in your style."

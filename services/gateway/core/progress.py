@@ -1,5 +1,6 @@
 """The progress message of a training: one line and a bar, which only ever goes forward."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from proto.scrape import ScrapeProgress
@@ -73,3 +74,13 @@ def render_result(result: TrainResult, sentence: str | None) -> dict[str, Any]:
         else f"The training of <@{result.user_id}> ended: {result.state}."
     )
     return {"text": with_mentions(said)}
+
+
+_STATES: Final = {"asking": "waits for their answer", "scraping": "history is read", "training": "trains"}
+
+
+def render_status(trained: Sequence[str], under_way: Sequence[tuple[str, str]]) -> str:
+    """Who is trained, what is under way: names and (user id, state)."""
+    lines = [f"Trained: {', '.join(trained)}." if trained else "Nobody is trained yet."]
+    lines += [f"<@{user_id}>: {_STATES.get(state, state)}." for user_id, state in under_way]
+    return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from doppel.slack import mrkdwn
 from services.gateway.core.thread import Voice
@@ -64,11 +64,12 @@ def metadata(request_id: str, part: int) -> dict[str, Any]:
 
 def is_marked(message: Mapping[str, Any], *, request_id: str, part: int, app_id: str, bot_id: str) -> bool:
     """Is this the post we look for? Any app may write any metadata, so it must be ours too."""
-    mark = message.get("metadata")
-    if not isinstance(mark, dict) or mark.get("event_type") != METADATA_TYPE:
-        return False
-    payload = mark.get("event_payload")
-    if not isinstance(payload, dict):
-        return False
+    mark = _object(message.get("metadata"))
+    payload = _object(mark.get("event_payload"))
     ours = message.get("bot_id") == bot_id if bot_id else message.get("app_id") == app_id
-    return ours and payload.get("request_id") == request_id and payload.get("part") == part
+    same = payload.get("request_id") == request_id and payload.get("part") == part
+    return ours and mark.get("event_type") == METADATA_TYPE and same
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

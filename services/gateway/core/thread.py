@@ -121,7 +121,7 @@ def _message(
     """One earlier message, or None where nobody's words are in it."""
     ours = raw.get("bot_id") == bot.bot_id or raw.get("user") == bot.user_id
     text = _plain(without_mention(str(raw.get("text") or ""), bot.user_id), names)
-    common = {"channel_id": channel, "ts": raw["ts"], "text": text}
+    common: dict[str, Any] = {"channel_id": channel, "ts": raw["ts"], "text": text}
     if ours:
         own_voice = raw.get("username") == voice.username if voice.user_id else not _is_disguised(raw)
         if own_voice:

@@ -1,0 +1,117 @@
+"""*Allow* and *No*: only the person asked may press them, and each press is one row in the ledger."""
+
+import logging
+from dataclasses import dataclass
+from uuid import UUID
+
+from doppel.slack.client import SlackRefused
+from proto.body import derived_id
+from proto.slack import Action, Interaction
+from services.gateway.core.consent import ALLOW, DENY, render_asker_told, render_outcome
+from services.gateway.core.outbox import Key, NewRow
+from services.gateway.core.reply import with_mentions
+from services.gateway.core.routing import Installed
+from services.gateway.handlers.desk import Desk, notice
+from services.gateway.handlers.posting import Poster
+from services.gateway.handlers.training import TrainingFlow
+from services.gateway.repository import Training
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """What people press."""
+
+    desk: Desk
+    flow: TrainingFlow
+    poster: Poster
+
+    async def on_interaction(self, pressed: Interaction, installed: Installed) -> None:
+        """Record the answer, act on it, show it."""
+        for action in pressed.actions:
+            if action.action_id in (ALLOW, DENY):
+                await self._on_consent(pressed, action, installed)
+
+    async def _on_consent(self, pressed: Interaction, action: Action, installed: Installed) -> None:
+        desk, team_id = self.desk, installed.bot.team_id
+        training = await self._training(action, team_id)
+        if training is None:
+            await self._refuse(pressed, installed, "That question is no longer open.")
+            return
+        if pressed.user.id != training.user_id:
+            await self._refuse(pressed, installed, f"Only <@{training.user_id}> can answer that.")
+            return
+        await desk.personas.record_consent(
+            team_id,
+            training.user_id,
+            granted=action.action_id == ALLOW,
+            recorded_by="person",
+            reason="",
+            source_key=f"button/{pressed.api_app_id}/{pressed.trigger_id}",
+        )
+        granted = await desk.personas.has_consent(team_id, training.user_id)  # a later press counts more
+        if not granted:
+            await self._on_no(training, pressed, installed)
+        elif training.state != "done":
+            await self.flow.start(training)
+        await self._show(pressed, installed, training, granted=granted)
+
+    async def _training(self, action: Action, team_id: str) -> Training | None:
+        try:
+            request_id = UUID(action.value or "")
+        except ValueError:
+            return None
+        found = await self.desk.trainings.fetch(request_id)
+        return found if found and found.team_id == team_id else None
+
+    async def _on_no(self, training: Training, pressed: Interaction, installed: Installed) -> None:
+        """Nothing is trained; whoever asked hears it, plainly."""
+        told = {"text": with_mentions(render_asker_told(training.user_id))}
+        under_way = await self.desk.trainings.fetch_open(training.team_id, training.user_id)
+        for each in {one.request_id: one for one in [*under_way, training]}.values():
+            await self.flow.stop(each, told)
+        if training.asked_by == training.user_id:
+            return
+        bot = installed.bot
+        row = NewRow(
+            Key(
+                bot.api_app_id,
+                await self.desk.at(installed).open_dm(training.asked_by),
+                f"{pressed.container.message_ts or ''}#{pressed.trigger_id}",
+            ),
+            training.team_id,
+            "notice",
+            derived_id("consent-no", bot.api_app_id, pressed.trigger_id),
+            asked_by=training.asked_by,
+            body=await self.desk.sentence(training.team_id, render_asker_told(training.user_id)),
+        )
+        await self.desk.outbox.receive(bot.api_app_id, pressed.trigger_id, row)
+        await self.poster.post_due(row.request_id)
+
+    async def _show(
+        self, pressed: Interaction, installed: Installed, training: Training, *, granted: bool
+    ) -> None:
+        """The question becomes its answer: the same text twice is the same."""
+        place = pressed.container
+        if place.channel_id is None or place.message_ts is None:
+            return
+        post = render_outcome(granted=granted, request_id=str(training.request_id))
+        try:
+            await self.desk.at(installed).update(place.channel_id, place.message_ts, post)
+        except SlackRefused as error:
+            log.warning("the question was not changed", extra={"reason": error.reason})
+
+    async def _refuse(self, pressed: Interaction, installed: Installed, sentence: str) -> None:
+        place = pressed.container
+        row = notice(
+            self.desk,
+            installed,
+            channel=place.channel_id or "",
+            trigger=f"{place.message_ts or ''}#{pressed.trigger_id}",
+            asked_by=pressed.user.id,
+            response_url=pressed.response_url,
+            post=await self.desk.sentence(installed.bot.team_id, sentence),
+        )
+        await self.desk.outbox.receive(pressed.api_app_id, pressed.trigger_id, row)
+        await self.poster.post_due(row.request_id)

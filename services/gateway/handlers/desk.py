@@ -1,0 +1,92 @@
+"""What every handler works with: tables, Slack, the bus, the clocks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from doppel.bus import Publisher
+from doppel.secrets import TokenBox
+from doppel.slack import mrkdwn
+from proto.body import derived_id
+from services.gateway.adapters.response_url import ResponseUrls
+from services.gateway.adapters.slack import Slack, SlackWorkspace
+from services.gateway.core.outbox import Key, NewRow
+from services.gateway.core.reply import Post, render_sentence
+from services.gateway.core.routing import Installed
+from services.gateway.repository import Outbox, Personas, Trainings, Workspaces
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """How long things may take."""
+
+    claim_ttl_s: float
+    settle_s: float
+    answer_deadline_s: float
+    progress_every_s: float
+    corpus_max_age: timedelta
+    ask_again_s: float = 10.0  # a question whose publisher died is published again
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much."""
+
+    outstanding: int
+    thread_messages: int
+    thread_characters: int
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Put together once in `app`."""
+
+    bus: Publisher
+    outbox: Outbox
+    personas: Personas
+    trainings: Trainings
+    workspaces: Workspaces
+    slack: Slack
+    response_urls: ResponseUrls
+    box: TokenBox | None
+    clocks: Clocks
+    limits: Limits
+    public_url: str
+    api_training_allowed: bool
+
+    def at(self, installed: Installed) -> SlackWorkspace:
+        """Slack's Web API with that workspace's token."""
+        return self.slack.of(installed)
+
+    async def sentence(self, team_id: str, text: str) -> Post:
+        """One plain sentence, with names in place of ids."""
+        return render_sentence(text, await self.names(team_id, mrkdwn.mentions(text)))
+
+    async def names(self, team_id: str, user_ids: Iterable[str]) -> dict[str, str]:
+        """What our own table calls people."""
+        return {user_id: await self.personas.fetch_name(team_id, user_id) for user_id in set(user_ids)}
+
+
+def notice(
+    desk: Desk,
+    installed: Installed,
+    *,
+    channel: str,
+    trigger: str,
+    asked_by: str,
+    response_url: str,
+    post: Post,
+) -> NewRow:
+    """A sentence that only the asker sees: through the response_url, or else by DM."""
+    bot = installed.bot
+    body = dict(post)
+    if response_url and desk.box is not None:  # a bearer secret: sealed like a token
+        body["response_url"] = desk.box.seal(bot.team_id, response_url).decode()
+    return NewRow(
+        Key(bot.api_app_id, channel, trigger),
+        bot.team_id,
+        "notice",
+        derived_id("notice", bot.api_app_id, channel, trigger),
+        asked_by=asked_by,
+        body=body,
+    )

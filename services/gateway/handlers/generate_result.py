@@ -1,0 +1,45 @@
+"""The engine has answered: make the text harmless, commit it, post it."""
+
+from dataclasses import dataclass
+
+from doppel.bus import Delivery
+from proto.generate import GenerateResult
+from services.gateway.core.avatar import avatar_url
+from services.gateway.core.outbox import OutboxRow
+from services.gateway.core.reply import Post, render_answer
+from services.gateway.core.thread import Voice
+from services.gateway.handlers.asking import Asker
+from services.gateway.handlers.desk import Desk
+from services.gateway.handlers.mention import BOT_NAME
+from services.gateway.handlers.posting import Poster
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Turns ``generate.result`` into a reply."""
+
+    desk: Desk
+    asker: Asker
+    poster: Poster
+
+    async def on_generate_result(self, result: GenerateResult, _: Delivery) -> None:
+        """Commit the answer in the outbox; from then on the outbox owns it."""
+        row = await self.desk.outbox.fetch(result.request_id)
+        if row is None:
+            return  # somebody else's question, by the command line or by hand
+        if row.state == "pending" and row.body is None:
+            if result.error is not None:
+                sentence = await self.desk.sentence(row.team_id, result.error.message)
+                await self.desk.outbox.answer(row, [sentence], as_persona=False)
+            else:
+                parts = await self._parts(row, result.text or "")
+                await self.desk.outbox.answer(row, parts, as_persona=True)
+        await self.poster.post_due(result.request_id)
+        await self.asker.dispatch(row.team_id)  # there is room for one more
+
+    async def _parts(self, row: OutboxRow, text: str) -> list[Post]:
+        if row.user_id is None:
+            return render_answer(text, Voice(None, BOT_NAME), icon_url="", note=row.note)
+        voice = Voice(row.user_id, await self.desk.personas.fetch_name(row.team_id, row.user_id))
+        url = avatar_url(self.desk.public_url, row.team_id, row.user_id)
+        return render_answer(text, voice, icon_url=url, note=row.note)

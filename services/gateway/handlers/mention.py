@@ -1,0 +1,161 @@
+"""Somebody speaks to us: remember it, read the thread, ask the engine."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry, Counter
+
+from doppel.slack.client import SlackAway, SlackRefused, SlackUnknown
+from proto.body import derived_id
+from proto.errors import DoppelError
+from proto.generate import GenerateRequest
+from proto.slack import EventCallback
+from services.gateway.adapters.slack import SlackWorkspace
+from services.gateway.core.outbox import Key, NewRow
+from services.gateway.core.routing import Answer, Ignore, Installed, route
+from services.gateway.core.thread import Question, Voice, bounded, people_in, read_question, turns_of
+from services.gateway.handlers.asking import Asker
+from services.gateway.handlers.desk import Desk
+from services.gateway.handlers.posting import Poster
+
+log = logging.getLogger(__name__)
+
+BOT_NAME: Final = "doppel"
+MOST_NAMES: Final = 40
+SAY_SOMETHING: Final = "What would you like to know? Write it after my name."
+
+
+class MentionMetrics:
+    """What became of events."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.events = Counter(
+            "doppel_events", "Events by what we made of them.", ["outcome"], registry=registry
+        )
+
+
+@dataclass(frozen=True)
+class Mentions:
+    """Answers mentions and direct messages."""
+
+    desk: Desk
+    asker: Asker
+    poster: Poster
+    metrics: MentionMetrics
+
+    async def on_event(self, envelope: EventCallback, installed: Installed) -> None:
+        """One event: nothing, or a question that will be answered exactly once."""
+        decision = route(envelope, installed.bot, datetime.now(UTC))
+        if isinstance(decision, Ignore):
+            self.metrics.events.labels(decision.reason).inc()
+            return
+        self.metrics.events.labels("answer").inc()
+        said = decision.utterance
+        key = Key(envelope.api_app_id, said.channel, said.ts)
+        request_id = derived_id("generate", envelope.api_app_id, said.channel, said.ts)
+        row = NewRow(
+            key,
+            installed.bot.team_id,
+            "reply",
+            request_id,
+            asked_by=decision.user_id,
+            thread_ts=decision.thread_ts,
+            trigger_ts=said.ts,
+            deadline_s=self.desk.clocks.answer_deadline_s,
+            note=decision.note,
+        )
+        await self.desk.outbox.receive(envelope.api_app_id, envelope.event_id, row)
+        known = await self.desk.outbox.fetch(request_id)
+        if known is None or known.state != "pending" or known.body is not None:
+            return  # answered, or being answered: nothing is left to do
+        if known.question is None:
+            await self._think(decision, installed, key, request_id)
+        await self.asker.dispatch(installed.bot.team_id)
+        await self.poster.post_due(request_id)
+
+    async def _think(self, decision: Answer, installed: Installed, key: Key, request_id: UUID) -> None:
+        """Decide who answers, read the thread, and keep the question in the row."""
+        said, team_id = decision.utterance, installed.bot.team_id
+        slack = self.desk.at(installed)
+        question = read_question(said.text, installed.bot.user_id)
+        thread = await self._thread(slack, decision)
+        names = await self._names(slack, [decision.user_id, *people_in(thread, question.text)])
+        try:
+            voice = await self._voice(slack, decision, question, team_id)
+        except DoppelError as error:
+            await self._say(request_id, await self.desk.sentence(team_id, str(error)))
+            return
+        turns = turns_of(
+            thread,
+            question.text,
+            decision.user_id,
+            bot=installed.bot,
+            voice=voice,
+            names=names,
+            channel=said.channel,
+            question_ts=said.ts,
+        )
+        if not turns:
+            await self._say(request_id, await self.desk.sentence(team_id, SAY_SOMETHING))
+            return
+        request = GenerateRequest(request_id=request_id, team_id=team_id, user_id=voice.user_id, turns=turns)
+        stored = request.model_dump(mode="json", exclude_none=True)
+        await self.desk.outbox.set_question(key, stored, voice.user_id)
+
+    async def _say(self, request_id: UUID, post: dict[str, Any]) -> None:
+        row = await self.desk.outbox.fetch(request_id)
+        if row is not None:
+            await self.desk.outbox.answer(row, [post], as_persona=False)
+
+    async def _voice(
+        self, slack: SlackWorkspace, decision: Answer, question: Question, team_id: str
+    ) -> Voice:
+        """Who answers: the person named, else the persona trained last, else the bot itself.
+
+        Guests and people of other workspaces hear the bot itself: a persona could tell them what they can't see.
+        """
+        itself = Voice(None, BOT_NAME)
+        if decision.is_foreign:
+            return itself
+        asker = await slack.fetch_person(decision.user_id)
+        if asker is None or asker.is_guest or asker.is_external:
+            return itself
+        active = await self.desk.personas.fetch_active(team_id)
+        named = question.persona_user_id
+        if named is not None:
+            await self.asker.adapter_of(team_id, named)  # raises what stands in the way
+        for persona in active:
+            if named in (None, persona.user_id):
+                return Voice(persona.user_id, persona.name)
+        return itself
+
+    async def _thread(self, slack: SlackWorkspace, decision: Answer) -> list[Any]:
+        """What was said before in the thread, bounded. Where we may not read, the question stands alone."""
+        said = decision.utterance
+        if said.thread_ts is None:
+            return []
+        try:
+            found = await slack.fetch_thread(said.channel, said.thread_ts)
+        except SlackRefused as error:
+            log.warning("thread not read", extra={"channel": said.channel, "reason": error.reason})
+            return []
+        limits = self.desk.limits
+        return list(
+            bounded(found, said.ts, messages=limits.thread_messages, characters=limits.thread_characters)
+        )
+
+    async def _names(self, slack: SlackWorkspace, user_ids: list[str]) -> dict[str, str]:
+        """What people are called. A name is a courtesy: where Slack does not tell it, they are "someone"."""
+        names: dict[str, str] = {}
+        for user_id in list(dict.fromkeys(user_ids))[:MOST_NAMES]:
+            try:
+                person = await slack.fetch_person(user_id)
+            except (SlackRefused, SlackAway, SlackUnknown) as error:
+                log.warning("name not found", extra={"error": type(error).__name__})
+                continue
+            if person is not None:
+                names[user_id] = person.name
+        return names

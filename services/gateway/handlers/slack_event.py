@@ -1,0 +1,44 @@
+"""``slack.event``: whose workspace it is, and what kind of thing."""
+
+import logging
+from dataclasses import dataclass
+
+from doppel.bus import Delivery
+from proto.errors import TransientError
+from proto.slack import EventCallback, SlackEvent, SlashCommand
+from services.gateway.handlers.button import Buttons
+from services.gateway.handlers.command import Commands
+from services.gateway.handlers.desk import Desk
+from services.gateway.handlers.installing import Installer
+from services.gateway.handlers.mention import Mentions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SlackEvents:
+    """Takes what the door let in."""
+
+    desk: Desk
+    installer: Installer
+    mentions: Mentions
+    commands: Commands
+    buttons: Buttons
+
+    async def on_slack_event(self, event: SlackEvent, delivery: Delivery) -> None:
+        """One delivery of Slack's; a repeated one finds its rows and goes on where it stopped."""
+        payload = event.payload
+        team_id = payload.installed_team_id if isinstance(payload, EventCallback) else payload.team_id
+        installed = await self.desk.workspaces.fetch(team_id)
+        if installed is None:
+            if self.installer.is_pending:
+                raise TransientError("The installation is not known yet.", delay_s=2)
+            log.warning("not installed there", extra={"team_id": team_id})
+            return
+        if isinstance(payload, EventCallback):
+            await self.mentions.on_event(payload, installed)
+        elif isinstance(payload, SlashCommand):
+            received_at = event.received_at or delivery.stored_at
+            await self.commands.on_command(payload, installed, received_at)
+        else:
+            await self.buttons.on_interaction(payload, installed)
