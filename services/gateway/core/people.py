@@ -13,7 +13,7 @@ def person_of(raw: Mapping[str, Any], team_id: str) -> Person | None:
     if not re.fullmatch(r"[UW][A-Z0-9]{1,30}", user_id):
         return None
     profile = raw.get("profile")
-    told = cast("Mapping[str, Any]", profile) if isinstance(profile, Mapping) else {}
+    told: Mapping[str, Any] = cast("Mapping[str, Any]", profile) if isinstance(profile, dict) else {}
     home = raw.get("team_id")
     return Person(
         user_id=user_id,

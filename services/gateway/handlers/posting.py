@@ -5,7 +5,7 @@ The whole argument, with measurements: the shape of each statement is in `reposi
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter
@@ -185,7 +185,7 @@ class Poster:
             case Resolution.SEND_AGAIN:
                 if await self.desk.outbox.resend(row):
                     log.warning("sent again", extra=_ids(row))
-                    await self._send(row, claimed_at)
+                    await self._send(replace(row, attempt=row.attempt + 1), claimed_at)
             case Resolution.GIVE_UP:
                 await self._give_up(row, "never_seen")
             case Resolution.LOOK_LATER if row.attempt >= MOST_SENDS:
@@ -198,7 +198,7 @@ class Poster:
         if row.attempt >= MOST_SENDS:
             await self._give_up(row, "never_confirmed")
         elif await self.desk.outbox.resend(row):
-            await self._send(row, claimed_at)
+            await self._send(replace(row, attempt=row.attempt + 1), claimed_at)
 
     async def _look(self, slack: SlackWorkspace, installed: Installed, row: OutboxRow) -> list[str]:
         """The ts of every copy of this very post, oldest first."""
