@@ -107,7 +107,10 @@ def generate(
 
 @contextlib.asynccontextmanager
 async def _streamed(terminal: Terminal, bus: Bus, request: GenerateRequest) -> AsyncGenerator[None]:
-    """Show the pieces as they come, on stderr; the result carries the whole anyway."""
+    """Show the pieces as they come, where somebody watches; the result carries the whole anyway."""
+    if not terminal.people.is_terminal:
+        yield
+        return
 
     async def show(message: Msg) -> None:
         delta = TokenDelta.model_validate_json(message.data)
