@@ -13,8 +13,10 @@ from typing import Any, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
-from doppel.settings import PREFIX, DoppelSettings, SharedSettings
+from doppel.local.settings import LocalSettings
+from doppel.settings import PREFIX, SharedSettings
 from proto import errors
 from proto.body import SCHEMA_VERSION
 from proto.subjects import CONSUMERS, STREAMS, SUBJECTS
@@ -128,14 +130,20 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def settings_classes() -> dict[str, type[DoppelSettings]]:
-    """Each room's settings class: the one in its settings.py that is called Settings or ends in it."""
-    found: dict[str, type[DoppelSettings]] = {"every service": SharedSettings}
+def settings_classes() -> dict[str, type[BaseSettings]]:
+    """Each room's settings class: the last one of its settings.py."""
+    found: dict[str, type[BaseSettings]] = {"every service": SharedSettings}
     for room in ROOMS:
         module = importlib.import_module(
             f"{'playground' if room == 'playground' else 'services.' + room}.settings"
         )
-        found[room] = module.Settings
+        own = [
+            cls
+            for cls in vars(module).values()
+            if isinstance(cls, type) and issubclass(cls, BaseSettings) and cls.__module__ == module.__name__
+        ]
+        found[room] = own[-1]
+    found["doppel up"] = LocalSettings
     return found
 
 
