@@ -238,7 +238,8 @@ class Outbox:
     async def put_back(self, row: OutboxRow, delay_s: float) -> None:
         """Definitely not out: later."""
         await self._database.execute(
-            """update gateway.outbox set state = 'pending', attempt = attempt - 1, next_at = now() + make_interval(secs => $6)
+            """update gateway.outbox
+               set state = 'pending', attempt = attempt - 1, next_at = now() + make_interval(secs => $6)
                 where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                      and fence = $5 and state = 'sending'""",
             *_of(row.key),
@@ -249,7 +250,8 @@ class Outbox:
     async def replace(self, row: OutboxRow, body: Mapping[str, Any]) -> None:
         """Say something else instead, now: the claimed message may not go out (any more)."""
         await self._database.execute(
-            """update gateway.outbox set state = 'pending', attempt = attempt - 1, next_at = now(), body = $6, user_id = null
+            """update gateway.outbox
+               set state = 'pending', attempt = attempt - 1, next_at = now(), body = $6, user_id = null
                 where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                      and fence = $5 and state = 'sending'""",
             *_of(row.key),

@@ -76,3 +76,10 @@ async def rig(servers: TestServers, tmp_path_factory: pytest.TempPathFactory) ->
     await client.close()
     await playground.stop()
     assert codes == [0, 0]
+
+
+@pytest.fixture
+async def http() -> AsyncGenerator[aiohttp.ClientSession]:
+    """A plain HTTP client."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        yield session
