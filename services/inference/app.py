@@ -50,7 +50,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         base = await wait_for_base(lifecycle, storage, settings)
         config = await asyncio.to_thread((base.folder / "config.json").read_bytes)
         identity = BaseIdentity(base.manifest.content_sha256, BaseShape.parse(config))
-        scratch = stack.enter_context(own_folder(settings.cache_dir / "adapters"))
+        scratch = stack.enter_context(own_folder(settings.cache_dir.absolute() / "adapters"))
 
         lifecycle.not_ready("starting the engine")
         engine = await stack.enter_async_context(
@@ -114,7 +114,7 @@ async def wait_for_base(
     lifecycle: Lifecycle, storage: Storage, settings: InferenceSettings
 ) -> BaseModelFolder:
     """Wait until the base model is in the bucket and bring it here. Raises SettingsError where its name is none."""
-    cache = BaseModelCache(storage, settings.cache_dir / "models")
+    cache = BaseModelCache(storage, settings.cache_dir.absolute() / "models")
 
     async def attempt() -> BaseModelFolder:
         try:

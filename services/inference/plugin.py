@@ -1,14 +1,17 @@
-"""vLLM loads this in each of its processes (entry point group ``vllm.general_plugins``, name ``doppel``).
+"""What of ours runs inside the engine's own processes, where nobody awaits anything.
 
-Two things happen here: an engine process ends with the service it belongs to, however that ended; and on CPU the LoRA
-operation is replaced by one that is right and faster. It runs in processes of its own, where nobody awaits anything.
+vLLM loads it by entry points. ``vllm.platform_plugins`` are asked while vLLM is imported: an engine process ends with
+the service it belongs to, however that ended. ``vllm.general_plugins`` run before the model is loaded: on CPU the LoRA
+operation is replaced by one that is right and faster.
 """
 
 import logging
 import os
 import select
 import signal
+import sys
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 from services.inference.settings import engine_owner, started_at
@@ -16,11 +19,37 @@ from services.inference.settings import engine_owner, started_at
 log = logging.getLogger(__name__)
 
 PATCHED_VERSION: Final = "0.32.0"  # the private names below are this version's
+ENTRY_POINTS: Final = """\
+[vllm.platform_plugins]
+doppel = services.inference.plugin:platform
+[vllm.general_plugins]
+doppel = services.inference.plugin:register
+"""
+METADATA: Final = "Metadata-Version: 2.1\nName: doppel-engine-plugin\nVersion: 1\n"
+
 _watching = threading.Event()
 
 
+def announce(folder: Path) -> None:
+    """Let vLLM find the entry points, also where doppel is not installed but copied, as in an image (blocking).
+
+    The engine's processes inherit our ``sys.path``, and with it what lies there.
+    """
+    info = folder / "doppel_engine_plugin-1.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "METADATA").write_text(METADATA, encoding="utf-8")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS, encoding="utf-8")
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def platform() -> None:
+    """Asked by vLLM whether there is a platform of ours: there is none, but this is the earliest place to be asked."""
+    end_with_owner()
+
+
 def register() -> None:
-    """Called by vLLM, perhaps more than once per process."""
+    """Called by vLLM before it loads a model, perhaps more than once per process."""
     end_with_owner()
     repair_cpu_lora()
 

@@ -20,6 +20,7 @@ from proto.errors import AdapterCorrupt, RequestInvalid, TransientError
 from services.inference.adapters.zero_adapter import write_zero_adapter
 from services.inference.core.plan import Drawing
 from services.inference.core.shape import BaseShape
+from services.inference.plugin import announce
 from services.inference.settings import InferenceSettings, set_engine_environment
 
 log = logging.getLogger(__name__)
@@ -195,6 +196,7 @@ async def open_engine(
     context = min(settings.context_tokens, shape.context)
     zero = LoraFolder(ZERO_ID, f"zero@{ZERO_ID}", scratch / "zero")
     await asyncio.to_thread(write_zero_adapter, zero.folder, shape)
+    await asyncio.to_thread(announce, scratch / "plugin")
     set_engine_environment(settings)
     with ThreadPoolExecutor(1, thread_name_prefix="engine") as thread:
         started = asyncio.get_running_loop().run_in_executor(thread, start_engine, settings, model, context)
@@ -224,9 +226,14 @@ def _end_children() -> None:
 def start_engine(settings: InferenceSettings, model: Path, context: int) -> Any:
     """Import vLLM and start its processes (blocking)."""
     from vllm import AsyncEngineArgs, AsyncLLMEngine
+    from vllm.model_executor.models import ModelRegistry
+    from vllm.model_executor.models.llama import LlamaForCausalLM
     from vllm.platforms import current_platform
 
+    logging.getLogger("vllm").setLevel(logging.WARNING)  # below, it tells of requests
     on_cpu = bool(current_platform.is_cpu())
+    # Else vLLM starts one more process, only to import this class and look at it: a third of the start.
+    ModelRegistry.register_model("LlamaForCausalLM", LlamaForCausalLM)
     arguments = AsyncEngineArgs(
         model=str(model),
         dtype=choose_dtype(settings.engine_dtype, cpu_flags() if on_cpu else None),

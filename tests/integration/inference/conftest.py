@@ -68,16 +68,15 @@ class Replica:
             return 0
 
     def family(self) -> list[int]:
-        """Living processes of this replica, itself included: all carry its session or its engine's mark."""
-        mark = f"DOPPEL_HEALTH_PORT={self.port}\0".encode()
+        """Living processes of this replica, itself included: it leads their session. (vLLM overwrites environments.)"""
         found: list[int] = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
-                if mark in (folder / "environ").read_bytes() and state != "Z":
-                    found.append(int(folder.name))
+                state, _, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
             except OSError:
                 continue
+            if int(session) == self.pid and state != "Z":
+                found.append(int(folder.name))
         return found
 
     def engine_pids(self) -> list[int]:
