@@ -11,7 +11,7 @@ from services.gateway.core.consent import ALLOW, DENY, render_asker_told, render
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.reply import with_mentions
 from services.gateway.core.routing import Installed
-from services.gateway.handlers.desk import Desk, notice
+from services.gateway.handlers.desk import Desk, make_notice
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.training import TrainingFlow
 from services.gateway.repository import Training
@@ -104,7 +104,7 @@ class Buttons:
 
     async def _refuse(self, pressed: Interaction, installed: Installed, sentence: str) -> None:
         place = pressed.container
-        row = notice(
+        row = await make_notice(
             self.desk,
             installed,
             channel=place.channel_id or "",

@@ -16,7 +16,7 @@ from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.people import named, why_not
 from services.gateway.core.progress import render_status
 from services.gateway.core.routing import Installed
-from services.gateway.handlers.desk import Desk, notice
+from services.gateway.handlers.desk import Desk, make_notice
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.training import TrainingFlow
 from services.gateway.repository import Training
@@ -49,7 +49,7 @@ class Commands:
         await self._say(command, installed, sentence)
 
     async def _say(self, command: SlashCommand, installed: Installed, sentence: str) -> None:
-        row = notice(
+        row = await make_notice(
             self.desk,
             installed,
             channel=command.channel_id,

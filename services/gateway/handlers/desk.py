@@ -67,7 +67,7 @@ class Desk:
         return {user_id: await self.personas.fetch_name(team_id, user_id) for user_id in set(user_ids)}
 
 
-def notice(
+async def make_notice(
     desk: Desk,
     installed: Installed,
     *,
@@ -77,16 +77,18 @@ def notice(
     response_url: str,
     post: Post,
 ) -> NewRow:
-    """A sentence that only the asker sees: through the response_url, or else by DM."""
+    """A sentence that only the asker sees: through the response_url, or by DM where there is none."""
     bot = installed.bot
     body = dict(post)
     if response_url and desk.box is not None:  # a bearer secret: sealed like a token
         body["response_url"] = desk.box.seal(bot.team_id, response_url).decode()
+    else:
+        channel = await desk.at(installed).open_dm(asked_by)
     return NewRow(
         Key(bot.api_app_id, channel, trigger),
         bot.team_id,
         "notice",
-        derived_id("notice", bot.api_app_id, channel, trigger),
+        derived_id("notice", bot.api_app_id, trigger),
         asked_by=asked_by,
         body=body,
     )

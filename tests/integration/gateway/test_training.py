@@ -159,10 +159,7 @@ async def test_no_means_that_nothing_is_trained_and_the_asker_hears_it(rig: Rig)
     await rig.workspace.command("elena", "eng", "train @bram")
     question = await rig.workspace.consent_question("bram")
     before = await consents(rig, "U0BRAM")
-    # somebody else's hand is refused
-    await rig.workspace.ask(
-        "POST", "actions", user="bram", channel="@bram", message_ts=question["ts"], action_id="consent_no"
-    )
+    await rig.workspace.press("bram", "@bram", question["ts"], "consent_no")
     await bot_said(rig, "@bram", "You said no")
     await bot_said(rig, "@elena", "said no")
     assert await consents(rig, "U0BRAM") == before + 1
