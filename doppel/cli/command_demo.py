@@ -16,6 +16,7 @@ from doppel.cli.demo.story import QUESTION, Outcome, Story
 from doppel.cli.facts import open_bus
 from doppel.cli.terminal import Failure, Terminal, run
 from doppel.local.settings import LocalSettings
+from doppel.local.stack import SLOWEST
 from doppel.settings import BusSettings
 
 
@@ -40,20 +41,24 @@ async def _demo(terminal: Terminal, *, once: bool) -> None:
     try:
         async with opened_stack(terminal, {}, steps.tell) as (stack, stop):
             with steps.step("servers, set-up, services, playground"):
-                await bring_up(stack, stop, steps.tell)
-            url = stack.fleet.playground_url
+                await bring_up(
+                    stack, stop, steps.tell, not_yet=SLOWEST
+                )  # it loads while a persona is trained
+            url = str(stack.fleet.playground_url)
             terminal.say(f"The workspace is at {url}")
             async with (
                 open_bus(BusSettings(nats_url=stack.servers.nats_url)) as bus,
                 aiohttp.ClientSession() as http,
             ):
-                story = Story(Box(http, str(url)), bus, steps, outcome)
+                story = Story(Box(http, url), bus, steps, lambda: stack.until_all_serve(steps.tell), outcome)
                 await unless_it_ends(stack, stop, story.play())
-            _show(terminal, steps, outcome, str(url))
-            terminal.done(steps=steps.facts, **outcome.facts(), url=url)
+            _show(terminal, steps, outcome, url)
             if not once:
                 terminal.say("Ctrl-C ends it.")
+                terminal.done(steps=steps.facts, **outcome.facts(), url=url)
                 await until_it_ends(stack, stop)
+        if once:
+            terminal.done(steps=steps.facts, **outcome.facts(), url=url)
     except Failure as error:
         error.facts |= {"steps": steps.facts, **outcome.facts()}
         raise

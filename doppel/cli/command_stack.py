@@ -77,9 +77,9 @@ def _listen(stop: asyncio.Event, stack: Stack) -> None:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
 
 
-async def bring_up(stack: Stack, stop: asyncio.Event, report: Report) -> None:
-    """Start everything and wait until it serves."""
-    await unless_it_ends(stack, stop, stack.up(LocalSettings.read(), report))
+async def bring_up(stack: Stack, stop: asyncio.Event, report: Report, *, not_yet: str | None = None) -> None:
+    """Start everything and wait until it serves, but for the service `not_yet`."""
+    await unless_it_ends(stack, stop, stack.up(LocalSettings.read(), report, not_yet=not_yet))
 
 
 async def unless_it_ends(stack: Stack, stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
@@ -109,11 +109,8 @@ def up(scales: tuple[str, ...], *, detach: bool, as_json: bool) -> None:
         return
 
     async def work(terminal: Terminal) -> None:
-        def report(what: str) -> None:
-            terminal.people.print(f"  {what}", markup=False, style="dim")
-
-        async with opened_stack(terminal, scale, report) as (stack, stop):
-            await bring_up(stack, stop, report)
+        async with opened_stack(terminal, scale, terminal.aside) as (stack, stop):
+            await bring_up(stack, stop, terminal.aside)
             _tell(terminal, stack.endpoints)
             terminal.done(**_addresses(stack.endpoints))
             await until_it_ends(stack, stop)

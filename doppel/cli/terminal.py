@@ -52,6 +52,8 @@ class Terminal:
     people: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
     result: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
 
+    _is_done: bool = False
+
     def __post_init__(self) -> None:
         """In a file or a pipe nothing need be squeezed into 80 columns."""
         for console in (self.people, self.result):
@@ -62,6 +64,11 @@ class Terminal:
         """Something for people: stdout, unless that belongs to the JSON line."""
         (self.people if self.as_json else self.result).print(text, markup=False)
 
+    def aside(self, text: str) -> None:
+        """What goes on meanwhile; nothing follows the JSON line."""
+        if not self._is_done:
+            self.people.print(f"  {text}", markup=False, style="dim")
+
     def show(self, renderable: Any) -> None:
         """A table or a panel for people."""
         (self.people if self.as_json else self.result).print(renderable)
@@ -70,6 +77,7 @@ class Terminal:
         """The outcome as the last line, where asked for."""
         if self.as_json:
             write_json({"ok": True, **facts})
+            self._is_done = True
 
 
 def write_json(facts: dict[str, Any]) -> None:

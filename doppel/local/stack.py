@@ -1,7 +1,7 @@
 """The whole system on one machine: servers, what is set up in them, services, playground."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ from doppel.local.supervisor import State, Supervisor
 
 Report = Callable[[str], None]
 SUPERVISOR: Final = "supervisor"
+SLOWEST: Final = "inference"  # its engine loads for most of a minute
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,11 @@ class Stack:
         """Bring ``endpoints.json`` up to date."""
         endpoints.write(self.home.endpoints, self.endpoints)
 
-    async def up(self, settings: LocalSettings, report: Report) -> None:
-        """Servers, set-up, services; returns when every one serves. Raises ChildFailed."""
+    async def up(self, settings: LocalSettings, report: Report, *, not_yet: str | None = None) -> None:
+        """Servers, set-up, services; returns when every one serves, or all but the service `not_yet`.
+
+        Raises ChildFailed.
+        """
         report("nats-server, PostgreSQL, S3")
         await self.servers.start()
         await self.servers.set_up(
@@ -68,11 +72,20 @@ class Stack:
         )
         children = self.fleet.children()
         self.supervisor.launch(*children)
-        for child in sorted(
-            children, key=lambda child: child.name.startswith("inference")
-        ):  # the slowest last
-            report(child.name)
-            await self.supervisor.until_ready([child.name])
+        await self.until_serving(
+            (child.name for child in children if not _is_of(child.name, not_yet)), report
+        )
+        self.write_endpoints()
+
+    async def until_serving(self, names: Iterable[str], report: Report) -> None:
+        """Wait for these, the slowest last. Raises ChildFailed."""
+        for name in sorted(names, key=lambda name: _is_of(name, SLOWEST)):
+            report(name)
+            await self.supervisor.until_ready([name])
+
+    async def until_all_serve(self, report: Report) -> None:
+        """Wait for what `up` did not wait for."""
+        await self.until_serving(self.fleet.replicas, report)
         self.write_endpoints()
 
     async def down(self, report: Report) -> None:
@@ -81,6 +94,10 @@ class Stack:
         await self.supervisor.stop([name for name in self.supervisor.children if name not in NAMES])
         report("S3, PostgreSQL, nats-server")
         await self.servers.stop()
+
+
+def _is_of(name: str, service: str | None) -> bool:
+    return name.rpartition("-")[0] == service
 
 
 @contextlib.asynccontextmanager

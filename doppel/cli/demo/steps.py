@@ -23,7 +23,7 @@ class Steps:
         if self._bar is not None:
             self._bar.tell(what)
         else:
-            self.terminal.people.print(f"  {what}", markup=False, style="dim")
+            self.terminal.aside(what)
 
     @contextmanager
     def step(self, name: str) -> Generator[Bar]:

@@ -1,7 +1,7 @@
 """The story: ask, consent, read, learn, answer. Everything happens through Slack's door, as in a real workspace."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -50,6 +50,7 @@ class Story:
     box: Box
     bus: Bus
     steps: Steps
+    engine_loaded: Callable[[], Awaitable[None]]
     outcome: Outcome = field(default_factory=Outcome)
 
     async def play(self) -> None:
@@ -68,6 +69,8 @@ class Story:
                 raise Failure(
                     f"The adapter was not published: the run is {trained.state.value}.", code="rejected"
                 )
+        with self.steps.step("the engine is loaded"):
+            await self.engine_loaded()
         with self.steps.step("the plain base model answers"):
             plain = question(TEAM, None, QUESTION, timeout_s=ANSWER_S, temperature=0.7)
             self.outcome.base_answer = (await ask(self.bus, plain, timeout_s=ANSWER_S)).text
