@@ -40,6 +40,7 @@ class OtherEvent(Body):
     """Any other event type: acknowledged, not acted on."""
 
     type: str
+    subtype: str | None = None
 
 
 _CHANGES = {"message_changed", "message_deleted", "message_replied"}

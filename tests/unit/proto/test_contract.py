@@ -9,7 +9,7 @@ from proto import subjects
 from proto.generate import GenerateRequest
 from proto.persona import PersonaRequest
 from proto.scrape import ScrapeRequest
-from proto.slack import SlackEvent
+from proto.slack import EventCallback, OtherEvent, SlackEvent
 from proto.train import TrainRequest
 
 COMMANDS = [ScrapeRequest, TrainRequest, GenerateRequest, PersonaRequest]
@@ -104,7 +104,9 @@ def test_no_repr_and_no_error_shows_what_was_said() -> None:
 def test_changes_are_events_nobody_answers(kind: str) -> None:
     event = {"type": "message", "subtype": kind, "channel": "C1", "message": {"user": "U1"}, "ts": "1.000001"}
     parsed = SlackEvent.model_validate({"payload": {**MENTION, "event": event}})
-    assert type(parsed.payload.event).__name__ == "OtherEvent"
+    for each in (parsed, SlackEvent.model_validate_json(parsed.model_dump_json(exclude_none=True))):
+        assert isinstance(each.payload, EventCallback)
+        assert isinstance(each.payload.event, OtherEvent)
 
 
 @given(
