@@ -44,5 +44,5 @@ async def bus(stack: Stack) -> AsyncGenerator[BusReader]:
     await client.connect(
         servers=[stack.endpoints["nats_url"]], max_reconnect_attempts=-1, reconnect_time_wait=1
     )
-    yield BusReader(client, client.jetstream())
+    yield BusReader(client, client.jetstream(timeout=30))
     await client.close()

@@ -106,7 +106,8 @@ async def test_a_guest_is_never_asked(workspace: Workspace) -> None:
         return "guest" in str(found["ephemerals"]).lower() + str(found["messages"][-3:]).lower()
 
     await eventually(told, what="the reason")
-    assert not await workspace.bot_messages("@U0GUEST")
+    guest = await workspace.ask("POST", "dm", user="U0GUEST")
+    assert not await workspace.bot_messages(guest["channel"])
 
 
 async def test_a_persona_without_an_adapter_is_a_typed_error(bus: BusReader) -> None:

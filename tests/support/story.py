@@ -15,12 +15,12 @@ class Workspace:
     http: aiohttp.ClientSession
     url: str
 
-    async def ask(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+    async def ask(self, method: str, endpoint: str, /, **arguments: Any) -> dict[str, Any]:
         """One call of the control API; AssertionError unless it is ok."""
         body = {"params": arguments} if method == "GET" else {"json": arguments}
-        async with self.http.request(method, f"{self.url}/playground/{path}", **body) as response:
+        async with self.http.request(method, f"{self.url}/playground/{endpoint}", **body) as response:
             answer = await response.json(content_type=None)
-        assert answer.get("ok"), (path, answer)
+        assert answer.get("ok"), (endpoint, answer)
         return answer
 
     async def say(self, user: str, channel: str, text: str, thread_ts: str | None = None) -> dict[str, Any]:
