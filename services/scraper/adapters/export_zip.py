@@ -1,6 +1,5 @@
 """A Slack export ZIP, read as a stream: one array element at a time, whatever the size of a file. Blocking."""
 
-import codecs
 import struct
 import zipfile
 import zlib
@@ -8,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-import ijson
 from pydantic import TypeAdapter, ValidationError
 
 from proto.body import ChannelId
@@ -25,6 +23,7 @@ from services.scraper.core.archive import (
     parse_day_file,
     readable_name,
 )
+from services.scraper.core.json_array import BadArray, ElementTooLong, array_elements
 from services.scraper.core.people import home_teams, parse_person, parse_text
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -148,92 +147,24 @@ class ExportZip:
         """The elements of a JSON array, one by one. Raises ExportInvalid."""
         try:
             with self._archive.open(info) as packed:
-                counted = _Counted(packed, info.compress_size, self._limits)
-                text = _as_utf8(counted)
-                _expect_array(text, what)
-                for element in ijson.items(text, "item", buf_size=CHUNK_BYTES):
-                    counted.element_done()
-                    yield element
-                self._read_bytes += counted.read_bytes
-        except ijson.JSONError as error:
-            raise ExportInvalid(f"{what} is no valid JSON") from error
+                yield from array_elements(self._pieces(packed, info), self._limits.element_characters)
+        except ElementTooLong as error:
+            raise ExportInvalid(f"{what} holds something unreasonably long") from error
+        except BadArray as error:
+            raise ExportInvalid(f"{what} is no list in JSON") from error
         except _BROKEN as error:
             raise ExportInvalid(f"{what} is damaged") from error
-        if self._read_bytes > self._limits.total_bytes:
-            raise ExportInvalid("it unpacks to more than is read here")
 
-
-class _Counted:
-    """Counts what streams out of an entry, against a bomb, and what one element takes, against memory."""
-
-    def __init__(self, packed: IO[bytes], packed_bytes: int, limits: Limits) -> None:
-        self._packed = packed
-        self._packed_bytes = packed_bytes
-        self._limits = limits
-        self._element_began = 0
-        self.read_bytes = 0
-
-    def element_done(self) -> None:
-        """One element is out; the next one begins."""
-        self._element_began = self.read_bytes
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes, counted. Raises ExportInvalid."""
-        data = self._packed.read(size if 0 <= size <= CHUNK_BYTES else CHUNK_BYTES)
-        self.read_bytes += len(data)
-        check_growth(self.read_bytes, self._packed_bytes, self._limits)
-        if self.read_bytes - self._element_began > self._limits.element_bytes:
-            raise ExportInvalid("one of its messages is unreasonably long")
-        return data
-
-
-class _Utf8:
-    """UTF-8 bytes of a stream: its first bytes put back, or another encoding decoded on the way."""
-
-    def __init__(self, source: _Counted, head: bytes, encoding: str | None) -> None:
-        self._source = source
-        self._decoder = codecs.getincrementaldecoder(encoding)() if encoding else None
-        self._ready = self._convert(head, final=False)
-        self._ended = False
-
-    def peek(self) -> bytes:
-        """What comes next, if anything does."""
-        while not self._ready.strip() and not self._ended:
-            self._ready += self._pull()
-        return self._ready
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
-        while not self._ready and not self._ended:
-            self._ready = self._pull()
-        if 0 <= size < len(self._ready):
-            data, self._ready = self._ready[:size], self._ready[size:]
-            return data
-        data, self._ready = self._ready, b""
-        return data
-
-    def _pull(self) -> bytes:
-        data = self._source.read(CHUNK_BYTES)
-        self._ended = not data
-        return self._convert(data, final=self._ended)
-
-    def _convert(self, data: bytes, *, final: bool) -> bytes:
-        return self._decoder.decode(data, final).encode() if self._decoder else data
-
-
-def _as_utf8(source: _Counted) -> _Utf8:
-    """Editors add a BOM or save as UTF-16; a BOM says which."""
-    head = source.read(4)
-    if head.startswith(codecs.BOM_UTF8):
-        return _Utf8(source, head[3:], None)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return _Utf8(source, head, "utf-16")
-    return _Utf8(source, head, None)
-
-
-def _expect_array(text: _Utf8, what: str) -> None:
-    if not text.peek().lstrip().startswith(b"["):
-        raise ExportInvalid(f"{what} is no list")
+    def _pieces(self, packed: IO[bytes], info: zipfile.ZipInfo) -> Iterator[bytes]:
+        """What streams out of an entry, counted: its directory may lie about sizes. Raises ExportInvalid."""
+        read_bytes = 0
+        while data := packed.read(CHUNK_BYTES):
+            read_bytes += len(data)
+            self._read_bytes += len(data)
+            check_growth(read_bytes, info.compress_size, self._limits)
+            if self._read_bytes > self._limits.total_bytes:
+                raise ExportInvalid("it unpacks to more than is read here")
+            yield data
 
 
 def _check_tail(path: Path, limits: Limits) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import fcntl
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -16,6 +18,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 CHECK_EVERY: Final = 500  # messages between two looks at the stop sign
+_SCRATCH: Final = "doppel-scrape-"
 END_S: Final = 30.0  # a thread that was asked to stop ends within this
 
 Stage = Literal["reading", "writing", "cutting"]
@@ -78,9 +81,38 @@ class Threads:
 
 @contextlib.asynccontextmanager
 async def scratch(parent: Path | None) -> AsyncGenerator[Path]:
-    """A folder that is gone afterwards."""
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, "", "doppel-scrape-", parent))
+    """A folder that is gone afterwards. What a killed holder left, and nobody locks any more, goes first."""
+    home = parent or Path(tempfile.gettempdir())
+    folder, lock = await asyncio.to_thread(_make_scratch, home)
     try:
         yield folder
     finally:
-        await asyncio.to_thread(shutil.rmtree, folder, True)
+        await asyncio.to_thread(_remove_scratch, folder, lock)
+
+
+def _make_scratch(home: Path) -> tuple[Path, int]:
+    home.mkdir(parents=True, exist_ok=True)
+    for left in home.glob(f"{_SCRATCH}*"):
+        with contextlib.suppress(OSError):  # locked: somebody works there; gone: somebody was faster
+            lock = _lock(left)
+            _remove_scratch(left, lock)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=home))
+        with contextlib.suppress(OSError):  # swept by another replica before it was locked
+            return folder, _lock(folder)
+
+
+def _lock(folder: Path) -> int:
+    """Hold the folder for as long as this process lives. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _remove_scratch(folder: Path, lock: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)

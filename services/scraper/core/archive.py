@@ -31,8 +31,7 @@ class Limits:
     total_bytes: int = 50 * GIB
     ratio: int = 200
     ratio_after_bytes: int = 10 * MIB
-    element_bytes: int = 16 * MIB  # one message, one person
-    people: int = 2_000_000
+    element_characters: int = 16 * MIB  # of one message, one person
 
 
 @dataclass(frozen=True)

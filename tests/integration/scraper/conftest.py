@@ -45,6 +45,26 @@ LEASE_S = 4.0
 
 
 @dataclass
+class Shared:
+    """A replica with default settings that tests leave running for the next one."""
+
+    folder: Path
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def scratch(self) -> Path:
+        """Where every replica sorts."""
+        return self.folder / "scratch"
+
+    async def stop(self) -> None:
+        """End it."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.terminate()
+            await self.process.wait()
+        self.process = None
+
+
+@dataclass
 class Desk:
     """What a test does with the scraper: seed, ask, look."""
 
@@ -53,36 +73,51 @@ class Desk:
     database: "asyncpg.Connection[asyncpg.Record]"
     client: Client
     folder: Path
+    shared: Shared
     key: str = field(default_factory=new_key)
     processes: list[asyncio.subprocess.Process] = field(default_factory=list)
 
+    async def serve(self) -> None:
+        """A replica with default settings, perhaps an earlier test's."""
+        if self.shared.process is None or self.shared.process.returncode is not None:
+            self.shared.process = await self._spawn(self.shared.folder / "shared.log")
+
     async def start(self, **settings: object) -> asyncio.subprocess.Process:
-        """One replica, ready."""
-        log_path = self.folder / f"scraper-{len(self.processes)}.log"
-        (self.folder / "scratch").mkdir(exist_ok=True)
+        """A replica of this test's own, ready."""
+        await self.shared.stop()
+        process = await self._spawn(self.folder / f"scraper-{len(self.processes)}.log", **settings)
+        self.processes.append(process)
+        return process
+
+    async def _spawn(self, log_path: Path, **settings: object) -> asyncio.subprocess.Process:
         environment = dict(os.environ)  # noqa: TID251  a child of the test; DOPPEL_* is already gone
         environment |= self.servers.environment("scraper") | {
             "DOPPEL_ENCRYPTION_KEYS": self.key,
             "DOPPEL_SCRAPE_LEASE_S": str(LEASE_S),
-            "DOPPEL_SCRATCH_FOLDER": str(self.folder / "scratch"),
+            "DOPPEL_SCRATCH_FOLDER": str(self.shared.scratch),
         }
         environment |= {f"DOPPEL_{name.upper()}": str(value) for name, value in settings.items()}
         with log_path.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "services.scraper", cwd=ROOT, env=environment, stdout=log, stderr=log
             )
-        self.processes.append(process)
 
         async def ready() -> bool:
             assert process.returncode is None, self.log()
             return " ready" in log_path.read_text()
 
-        await eventually(ready, what="the scraper is ready")
+        try:
+            await eventually(ready, what="the scraper is ready")
+        except AssertionError:
+            process.kill()
+            raise
         return process
 
     def log(self) -> str:
         """What the replicas said."""
-        return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+        paths = sorted(self.folder.glob("*.log"))
+        paths += sorted(self.shared.folder.glob("*.log"))
+        return "\n".join(path.read_text() for path in paths)
 
     async def stop(self) -> None:
         """End what is left."""
@@ -216,12 +251,23 @@ class Desk:
         return state.messages == 0
 
 
+@pytest.fixture(scope="package")
+async def shared_replica(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Shared]:
+    """Ended after the last test of this folder."""
+    shared = Shared(tmp_path_factory.mktemp("scraper"))
+    shared.scratch.mkdir()
+    yield shared
+    await shared.stop()
+
+
 @pytest.fixture
-async def desk(clean: TestServers, storage: Storage, tmp_path: Path) -> AsyncGenerator[Desk]:
+async def desk(
+    clean: TestServers, storage: Storage, tmp_path: Path, shared_replica: Shared
+) -> AsyncGenerator[Desk]:
     """The desk, servers empty."""
     database = await asyncpg.connect(clean.postgres_dsn)
     client = await open_client(clean.bus)
-    desk = Desk(clean, storage, database, client, tmp_path)
+    desk = Desk(clean, storage, database, client, tmp_path, shared_replica)
     yield desk
     await desk.stop()
     await client.close()

@@ -97,7 +97,7 @@ async def test_sigterm_hands_the_scrape_over_and_ends_cleanly(
     first.send_signal(signal.SIGTERM)
     async with asyncio.timeout(20):
         assert await first.wait() == 0
-    assert not list((desk.folder / "scratch").iterdir())
+    assert not list(desk.shared.scratch.iterdir())
     async with aiohttp.ClientSession() as session:
         await session.delete(f"{slack.url}/playground/faults")
     await desk.start(**api)
@@ -133,7 +133,7 @@ async def test_a_scrape_that_keeps_killing_its_holder_is_parked(desk: Desk, expo
         request_id,
         source,
     )
-    await desk.start()
+    await desk.serve()
 
     result = await desk.result(request_id)
 
@@ -146,7 +146,7 @@ async def test_a_scrape_that_keeps_killing_its_holder_is_parked(desk: Desk, expo
 async def test_what_is_no_request_is_parked_with_its_bytes_and_the_next_one_is_served(
     desk: Desk, export_zip: Path
 ) -> None:
-    await desk.start()
+    await desk.serve()
     for data in (b"[" * 3000, b"\xff\xfe", b'{"team_id": "../../x", "source": "api"}', b'{"source": 7}'):
         await desk.raw(subjects.SCRAPE_REQUEST, data)
     result = await desk.result(await desk.ask(await desk.upload(export_zip)))

@@ -55,7 +55,7 @@ async def test_a_revoked_token_is_one_sentence(desk: Desk, api: dict[str, object
 
 
 async def test_no_dataset_without_a_yes_and_none_after_a_no(desk: Desk, export_zip: Path) -> None:
-    await desk.start()
+    await desk.serve()
     source = await desk.upload(export_zip)
     assert await refused(desk, source, user_id="U0ADA") == "no_consent"
     await desk.consent("U0ADA")
@@ -65,7 +65,7 @@ async def test_no_dataset_without_a_yes_and_none_after_a_no(desk: Desk, export_z
 
 
 async def test_who_may_not_be_imitated_is_refused(desk: Desk, export_zip: Path) -> None:
-    await desk.start()
+    await desk.serve()
     await desk.result(await desk.ask(await desk.upload(export_zip)))
     for user_id, code in (
         ("U0NOBODY", "persona_unknown"),
@@ -91,14 +91,14 @@ async def test_too_little_history_says_how_much_there_is(desk: Desk, export_zip:
 
 
 async def test_a_corpus_must_exist_before_it_is_cut(desk: Desk) -> None:
-    await desk.start()
+    await desk.serve()
     await desk.consent("U0ADA")
     assert await refused(desk, "corpus:latest", user_id="U0ADA") == "corpus_missing"
     assert await refused(desk, "corpus:latest") == "request_invalid"
 
 
 async def test_uploads_of_another_workspace_and_texts_are_refused(desk: Desk, export_zip: Path) -> None:
-    await desk.start()
+    await desk.serve()
     foreign = await desk.upload(export_zip, "T0OTHER")
     assert await refused(desk, foreign) == "request_invalid"
     assert await refused(desk, f"text:{export_key(TEAM, 'a' * 64, 'csv')}") == "request_invalid"
@@ -125,12 +125,12 @@ SAID = [{"type": "message", "user": "U0ADA", "ts": "1700000000.000100", "text": 
 async def test_a_broken_export_leaves_nothing_behind(
     desk: Desk, tmp_path: Path, files: dict[str, Any]
 ) -> None:
-    await desk.start()
+    await desk.serve()
     source = await desk.upload(make_zip(tmp_path / "broken.zip", files))
     assert await refused(desk, source) == "export_invalid"
     assert await desk.storage.list_keys("workspaces/") == [source.partition(":")[2]]
     assert await desk.database.fetchval("select count(*) from scraper.corpora") == 0
-    assert not list((desk.folder / "scratch").iterdir())
+    assert not list(desk.shared.scratch.iterdir())
 
 
 async def test_no_word_and_no_name_is_in_any_log(desk: Desk, tmp_path: Path) -> None:

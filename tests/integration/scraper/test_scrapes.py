@@ -79,7 +79,7 @@ async def test_a_person_who_said_yes_gets_a_dataset_of_their_own_words(
 async def test_an_export_becomes_the_same_corpus_and_is_deleted_once_it_is_safe(
     desk: Desk, export_zip: Path
 ) -> None:
-    await desk.start()
+    await desk.serve()
     source = await desk.upload(export_zip)
 
     result = await desk.result(await desk.ask(source))
@@ -103,7 +103,7 @@ async def test_an_export_becomes_the_same_corpus_and_is_deleted_once_it_is_safe(
 async def test_a_dataset_can_be_cut_again_from_the_newest_corpus_with_the_same_bytes(
     desk: Desk, export_zip: Path
 ) -> None:
-    await desk.start()
+    await desk.serve()
     await desk.consent("U0ADA")
     await desk.result(await desk.ask(await desk.upload(export_zip)))
 
@@ -118,7 +118,7 @@ async def test_a_dataset_can_be_cut_again_from_the_newest_corpus_with_the_same_b
 
 
 async def test_a_request_that_comes_again_gets_its_result_again(desk: Desk, export_zip: Path) -> None:
-    await desk.start()
+    await desk.serve()
     request_id = uuid4()
     source = await desk.upload(export_zip)
     await desk.ask(source, request_id=request_id)
@@ -154,7 +154,7 @@ async def test_two_requests_for_one_history_share_the_reading(
 @pytest.mark.skipif(not UBUNTU.exists(), reason="the real export is not on this machine")
 async def test_a_real_export_of_two_hundred_thousand_messages_is_read_in_minutes(desk: Desk) -> None:
     team_id, user_id = "T0REAL", "U0NP5BZ7KTC"
-    await desk.start()
+    await desk.serve()
     await desk.consent(user_id, team_id=team_id)
     source = await desk.upload(UBUNTU, team_id)
 
