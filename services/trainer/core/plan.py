@@ -60,7 +60,7 @@ SMALL_ON_CPU = Preset(
     steps_per_epoch=200,
     max_steps=32,  # about two minutes of SmolLM2-135M on two cores
     micro_batch_tokens=768,
-    max_seq_len=320,
+    max_seq_len=256,
     held_out_samples=24,
 )
 SMALL = SMALL_ON_CPU.model_copy(

@@ -25,7 +25,7 @@ from services.trainer.core.job import (
 )
 from services.trainer.recipe.control import ParentControl, Stop, die_with_parent
 
-NICE = 10  # the parent's heartbeats come first
+NICE = 5  # the parent's heartbeats and the other services come first
 
 
 class Lines:

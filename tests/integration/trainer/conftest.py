@@ -221,14 +221,18 @@ class Desk:
 
         await eventually(empty, what="every request is settled", within_s=60)
 
-    async def checkpointed(self, run_id: UUID, *, step: int = 1) -> None:
-        """The child is past its first steps and a checkpoint is named."""
+    async def checkpointed(self, run_id: UUID, *, step: int = 1, fence: int = 1) -> None:
+        """The child is past its first steps and a checkpoint of that holder is named."""
 
         async def named() -> bool:
-            query = "select coalesce(max(step), -1) from trainer.run_checkpoints where run_id = $1"
-            return await self.database.fetchval(query, run_id) >= step
+            query = """select exists (select from trainer.run_checkpoints
+                                      where run_id = $1 and step >= $2 and fence = $3)"""
+            return bool(await self.database.fetchval(query, run_id, step, fence))
 
-        await eventually(named, what="a checkpoint is named", within_s=90)
+        try:
+            await eventually(named, what="a checkpoint is named", within_s=120)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from error
 
     async def _facts(self, subject: str) -> list[bytes]:
         stream = jetstream_of(self.client)

@@ -16,9 +16,11 @@ import transformers
 from safetensors.torch import load_file
 
 from doppel.basemodel.prompt import PromptEncoder
-from services.trainer.core.job import CheckpointWritten, Failed, Finished, Job, Progressed, parse_event
+from proto.errors import BaseModelCorrupt
+from services.trainer.core.job import CheckpointWritten, Finished, Job, Progressed, parse_event
 from services.trainer.core.plan import Plan
 from services.trainer.core.shape import ModelShape
+from services.trainer.recipe.__main__ import failed
 from services.trainer.recipe.checkpoint import CheckpointCorrupt
 from services.trainer.recipe.control import Stop, Unattended
 from services.trainer.recipe.data import Example, MicroBatch, load_examples
@@ -321,10 +323,10 @@ def test_a_child_killed_at_once_and_another_one_publish_the_undisturbed_weights(
     assert finished.test_loss < finished.base_test_loss
 
 
-def test_a_child_that_cannot_read_its_base_says_so_in_one_line(bench: Bench, tmp_path: Path) -> None:
-    bench.base = tmp_path / "nowhere"
-    with start_child(bench) as child:
-        assert child.stdout is not None
-        last = parse_event(child.stdout.read().splitlines()[-1])
-    assert isinstance(last, Failed)
-    assert (last.code, child.returncode) == ("base_mismatch", 0)
+def test_an_error_reaches_the_parent_by_its_place_in_the_code_and_not_by_its_text() -> None:
+    with pytest.raises(BaseModelCorrupt) as caught:
+        raise BaseModelCorrupt("secret")
+    said = failed(caught.value)
+    assert said.code == "base_mismatch"
+    assert "test_recipe.py" in said.stack
+    assert "secret" not in said.model_dump_json()
