@@ -38,7 +38,7 @@ from services.gateway.handlers.persona_request import PersonaRequests
 from services.gateway.handlers.posting import Poster, PostingMetrics
 from services.gateway.handlers.slack_event import SlackEvents
 from services.gateway.handlers.training import TrainingFlow
-from services.gateway.repository import Outbox, Personas, Trainings, Workspaces
+from services.gateway.repository import Outbox, Personas, Questions, Trainings, Workspaces
 from services.gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -58,11 +58,11 @@ async def serve(lifecycle: Lifecycle) -> None:
         database = Database(settings)
         stack.push_async_callback(database.close)
         await open_database(lifecycle, database)
-        lifecycle.not_ready("waiting for the bus")
-        connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="gateway"))
         timeout = aiohttp.ClientTimeout(total=settings.slack_timeout_s)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout, trust_env=False))
         slack = await stack.enter_async_context(open_slack(settings.slack_api_url, settings.slack_timeout_s))
+        lifecycle.not_ready("waiting for the bus")
+        connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="gateway"))
         desk = make_desk(settings, database, connection.bus, slack, session, box)
         room = Room.furnish(desk, lifecycle, settings)
         room.bind(connection, settings)
@@ -107,6 +107,7 @@ def make_desk(
     return Desk(
         bus=bus,
         outbox=Outbox(database),
+        questions=Questions(database),
         personas=Personas(database),
         trainings=Trainings(database),
         workspaces=Workspaces(database, box),

@@ -30,7 +30,7 @@ class Asker:
         def choose(rows: Sequence[OutboxRow], outstanding: int) -> list[OutboxRow]:
             return select_to_send(rows, outstanding=outstanding, limit=desk.limits.outstanding, now=now)
 
-        rows = await desk.outbox.claim_questions(
+        rows = await desk.questions.claim_questions(
             team_id, desk.limits.outstanding, desk.clocks.ask_again_s, choose
         )
         for row in rows:
@@ -38,8 +38,8 @@ class Asker:
 
     async def sweep(self) -> None:
         """Take up what waited for room, or what a replica left behind; answer what is too late."""
-        await self.desk.outbox.expire(await self.desk.sentence("", str(DeadlinePassed())))
-        for team_id in await self.desk.outbox.teams_waiting(self.desk.clocks.ask_again_s):
+        await self.desk.questions.expire(await self.desk.sentence("", str(DeadlinePassed())))
+        for team_id in await self.desk.questions.teams_waiting(self.desk.clocks.ask_again_s):
             await self.dispatch(team_id)
 
     async def _ask(self, row: OutboxRow) -> None:
@@ -49,12 +49,12 @@ class Asker:
                 adapter = await self.adapter_of(row.team_id, row.user_id)
             except DoppelError as error:  # a no from long ago or from just now
                 sentence = await self.desk.sentence(row.team_id, str(error))
-                await self.desk.outbox.answer(row, [sentence], as_persona=False)
+                await self.desk.questions.answer(row, [sentence], as_persona=False)
                 return
             request = request.model_copy(update={"adapter": adapter})
         request = request.model_copy(update={"deadline_at": row.deadline_at})
         await self.desk.bus.publish(GENERATE_REQUEST, request, key=str(row.request_id))
-        await self.desk.outbox.asked(row.key)
+        await self.desk.questions.asked(row.key)
 
     async def adapter_of(self, team_id: str, user_id: str) -> AdapterRef:
         """The active adapter of somebody who agrees. Raises NoConsent, AdapterMissing."""

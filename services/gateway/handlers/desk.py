@@ -13,7 +13,7 @@ from services.gateway.adapters.slack import Slack, SlackWorkspace
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.reply import Post, render_sentence
 from services.gateway.core.routing import Installed
-from services.gateway.repository import Outbox, Personas, Trainings, Workspaces
+from services.gateway.repository import Outbox, Personas, Questions, Trainings, Workspaces
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Desk:
 
     bus: Publisher
     outbox: Outbox
+    questions: Questions
     personas: Personas
     trainings: Trainings
     workspaces: Workspaces

@@ -30,10 +30,10 @@ class Answers:
         if row.state == "pending" and row.body is None:
             if result.error is not None:
                 sentence = await self.desk.sentence(row.team_id, result.error.message)
-                await self.desk.outbox.answer(row, [sentence], as_persona=False)
+                await self.desk.questions.answer(row, [sentence], as_persona=False)
             else:
                 parts = await self._parts(row, result.text or "")
-                await self.desk.outbox.answer(row, parts, as_persona=True)
+                await self.desk.questions.answer(row, parts, as_persona=True)
         await self.poster.post_due(result.request_id)
         await self.asker.dispatch(row.team_id)  # there is room for one more
 

@@ -103,12 +103,12 @@ class Mentions:
             return
         request = GenerateRequest(request_id=request_id, team_id=team_id, user_id=voice.user_id, turns=turns)
         stored = request.model_dump(mode="json", exclude_none=True)
-        await self.desk.outbox.set_question(key, stored, voice.user_id)
+        await self.desk.questions.set_question(key, stored, voice.user_id)
 
     async def _say(self, request_id: UUID, post: dict[str, Any]) -> None:
         row = await self.desk.outbox.fetch(request_id)
         if row is not None:
-            await self.desk.outbox.answer(row, [post], as_persona=False)
+            await self.desk.questions.answer(row, [post], as_persona=False)
 
     async def _voice(
         self, slack: SlackWorkspace, decision: Answer, question: Question, team_id: str

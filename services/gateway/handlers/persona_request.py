@@ -49,7 +49,18 @@ class PersonaRequests:
         await self.desk.bus.publish(PERSONA_RESULT, result, key=f"{request_id}/done")
         installed = await self.desk.workspaces.fetch(team_id)
         if installed is not None:
+            await self._learn_name(installed, user_id)
             await self._tell(installed, user_id, str(request_id), granted=request.granted)
+
+    async def _learn_name(self, installed: Installed, user_id: str) -> None:
+        """Slack's own name for them, where it knows them."""
+        try:
+            person = await self.desk.at(installed).fetch_person(user_id)
+        except SlackRefused as error:
+            log.warning("name not found", extra={"user_id": user_id, "reason": error.reason})
+            return
+        if person is not None:
+            await self.desk.personas.store(installed.bot.team_id, user_id, person.name)
 
     async def _tell(self, installed: Installed, user_id: str, request_id: str, *, granted: bool) -> None:
         try:

@@ -27,6 +27,12 @@ LOOK_BACK_S: Final = 60.0  # Slack's clock and the database's may differ
 _NOT_HERE: Final = frozenset(
     ("not_in_channel", "channel_not_found", "is_archived", "restricted_action", "no_permission")
 )
+_NO_PLACE: Final = _NOT_HERE | {
+    "thread_not_found",
+    "cannot_reply_to_message",
+    "restricted_action_thread_locked",
+}
+NOT_TAKEN: Final = "Slack would not take my answer ({}). An admin can look that up."
 
 
 class PostingMetrics:
@@ -135,6 +141,11 @@ class Poster:
             else:
                 body = {name: value for name, value in (row.body or {}).items() if name != "response_url"}
                 await self.desk.outbox.move(row, channel, body)
+            return
+        elif row.kind == "reply" and set(row.body or {}) != {"text"} and error.reason not in _NO_PLACE:
+            log.error("an answer was refused", extra=_ids(row) | {"reason": error.reason})
+            sentence = await self.desk.sentence(row.team_id, NOT_TAKEN.format(error.reason))
+            await self.desk.outbox.replace(row, sentence)
             return
         await self._give_up(row, error.reason)
 

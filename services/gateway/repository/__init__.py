@@ -2,7 +2,8 @@
 
 from services.gateway.repository.outbox import Outbox
 from services.gateway.repository.personas import ActivePersona, Personas
+from services.gateway.repository.questions import Questions
 from services.gateway.repository.trainings import Training, Trainings
 from services.gateway.repository.workspaces import Workspaces
 
-__all__ = ["ActivePersona", "Outbox", "Personas", "Training", "Trainings", "Workspaces"]
+__all__ = ["ActivePersona", "Outbox", "Personas", "Questions", "Training", "Trainings", "Workspaces"]

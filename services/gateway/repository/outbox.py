@@ -3,7 +3,7 @@
 The algorithm: claim → post → sent; what is found in `sending` is looked up at Slack before anything goes out again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,6 @@ import asyncpg
 from doppel.database import Database
 from services.gateway.core.outbox import Key, NewRow, OutboxRow
 
-Chooser = Callable[[Sequence[OutboxRow], int], Sequence[OutboxRow]]
 _INSERT = """
     insert into gateway.outbox (api_app_id, channel, trigger, part, team_id, request_id, kind, thread_ts, trigger_ts,
                                 asked_by, user_id, note, body, deadline_at)
@@ -47,120 +46,15 @@ class Outbox:
         record = await self._database.fetchrow(
             "select * from gateway.outbox where request_id = $1 and part = $2", request_id, part
         )
-        return None if record is None else _row(record)
+        return None if record is None else row_of(record)
 
     async def fetch_by_key(self, key: Key) -> OutboxRow | None:
         """The row of one effect."""
         record = await self._database.fetchrow(
             "select * from gateway.outbox where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)",
-            *_of(key),
+            *values_of(key),
         )
-        return None if record is None else _row(record)
-
-    async def set_question(self, key: Key, question: Mapping[str, Any], user_id: str | None) -> None:
-        """Keep what will be asked; once it is there, or answered, it stays."""
-        await self._database.execute(
-            """update gateway.outbox set question = $5, user_id = $6
-                where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
-                 and question is null and asked_at is null and body is null and state = 'pending'""",
-            *_of(key),
-            dict(question),
-            user_id,
-        )
-
-    async def claim_questions(
-        self, team_id: str, limit: int, again_after_s: float, choose: Chooser
-    ) -> list[OutboxRow]:
-        """Mark waiting questions as asked, as `choose` (core) decides; one replica at a time decides for a workspace.
-
-        A question that was marked and not confirmed for `again_after_s` is handed out again: its publisher died.
-        """
-        async with self._database.transaction() as connection:
-            await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", team_id)
-            outstanding = await connection.fetchval(
-                """select count(*) from gateway.outbox
-                   where team_id = $1 and state = 'pending' and body is null and asked_at is not null
-                     and deadline_at > now()""",
-                team_id,
-            )
-            waiting = await connection.fetch(
-                """select * from gateway.outbox
-                   where team_id = $1 and state = 'pending' and body is null and question is not null
-                     and asked_at is null
-                   order by created_at limit $2""",
-                team_id,
-                limit,
-            )
-            chosen = choose([_row(record) for record in waiting], outstanding)
-            asked = await connection.fetch(
-                """update gateway.outbox set asked_at = now()
-                   where state = 'pending' and body is null and question is not null and deadline_at > now()
-                     and (request_id = any($1) or (team_id = $2 and asked_at < now() - make_interval(secs => $3)))
-                   returning *""",
-                [row.request_id for row in chosen],
-                team_id,
-                again_after_s,
-            )
-        return [_row(record) for record in asked]
-
-    async def asked(self, key: Key) -> None:
-        """The engine's stream has the question: no need to keep it."""
-        await self._database.execute(
-            """update gateway.outbox set question = null
-               where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)""",
-            *_of(key),
-        )
-
-    async def teams_waiting(self, again_after_s: float) -> list[str]:
-        """Workspaces with a question that was not asked yet."""
-        records = await self._database.fetch(
-            """select distinct team_id from gateway.outbox
-               where question is not null and state = 'pending' and body is null
-                 and (asked_at is null or asked_at < now() - make_interval(secs => $1))""",
-            again_after_s,
-        )
-        return [record["team_id"] for record in records]
-
-    async def expire(self, body: Mapping[str, Any]) -> int:
-        """Answer, with a sentence, what nobody answered in time."""
-        tag = await self._database.execute(
-            """update gateway.outbox set body = $1, user_id = null, question = null
-               where state = 'pending' and body is null and deadline_at <= now()""",
-            dict(body),
-        )
-        return int(tag.rpartition(" ")[2])
-
-    async def answer(self, row: OutboxRow, bodies: Sequence[Mapping[str, Any]], *, as_persona: bool) -> None:
-        """Commit the answer, all parts or none. Whoever was first stays."""
-        async with self._database.transaction() as connection:
-            tag = await connection.execute(
-                """update gateway.outbox set body = $5, question = null, user_id = case when $6 then user_id end
-                    where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
-                      and body is null and state = 'pending'""",
-                *_of(row.key),
-                dict(bodies[0]),
-                as_persona,
-            )
-            if not tag.endswith(" 1"):
-                return
-            for part, body in enumerate(bodies[1:], start=1):
-                await connection.execute(
-                    """insert into gateway.outbox (api_app_id, channel, trigger, part, team_id, request_id, kind,
-                                                   user_id, asked_by, thread_ts, trigger_ts, body)
-                       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing""",
-                    row.key.api_app_id,
-                    row.key.channel,
-                    row.key.trigger,
-                    part,
-                    row.team_id,
-                    row.request_id,
-                    row.kind,
-                    row.user_id if as_persona else None,
-                    row.asked_by,
-                    row.thread_ts,
-                    row.trigger_ts,
-                    dict(body),
-                )
+        return None if record is None else row_of(record)
 
     async def claim_due(self, claim_s: float, request_id: UUID | None = None) -> OutboxRow | None:
         """Take one message that may go out now; part n only after part n-1 is out."""
@@ -183,7 +77,7 @@ class Outbox:
             claim_s,
             request_id,
         )
-        return None if record is None else _row(record)
+        return None if record is None else row_of(record)
 
     async def claim_unresolved(self, claim_s: float) -> OutboxRow | None:
         """Take one message of which nobody knows whether it is out."""
@@ -199,7 +93,7 @@ class Outbox:
                 returning o.*, extract(epoch from now() - o.sending_at) as age_s""",
             claim_s,
         )
-        return None if record is None else _row(record)
+        return None if record is None else row_of(record)
 
     async def resend(self, row: OutboxRow) -> bool:
         """Fenced: may this holder post it again? False: somebody else holds it."""
@@ -208,7 +102,7 @@ class Outbox:
                 """update gateway.outbox set sending_at = now(), attempt = attempt + 1
                     where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                      and fence = $5 and state = 'sending' returning true""",
-                *_of(row.key),
+                *values_of(row.key),
                 row.fence,
             )
         )
@@ -220,19 +114,19 @@ class Outbox:
                 """update gateway.outbox set state = 'sent', message_ts = $5, body = null,
                           repair_at = now() + make_interval(secs => $6)
                    where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4) and state <> 'sent'""",
-                *_of(row.key),
+                *values_of(row.key),
                 message_ts,
                 repair_after_s,
             )
             await connection.execute(  # about one post a second and channel is what Slack takes
                 """update gateway.outbox set next_at = now() + interval '1 second'
                    where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4 + 1) and state = 'pending'""",
-                *_of(row.key),
+                *values_of(row.key),
             )
             return await connection.fetchval(
                 """select message_ts from gateway.outbox
                    where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)""",
-                *_of(row.key),
+                *values_of(row.key),
             )
 
     async def put_back(self, row: OutboxRow, delay_s: float) -> None:
@@ -242,7 +136,7 @@ class Outbox:
                set state = 'pending', attempt = attempt - 1, next_at = now() + make_interval(secs => $6)
                 where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                      and fence = $5 and state = 'sending'""",
-            *_of(row.key),
+            *values_of(row.key),
             row.fence,
             delay_s,
         )
@@ -254,7 +148,7 @@ class Outbox:
                set state = 'pending', attempt = attempt - 1, next_at = now(), body = $6, user_id = null
                 where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                      and fence = $5 and state = 'sending'""",
-            *_of(row.key),
+            *values_of(row.key),
             row.fence,
             dict(body),
         )
@@ -267,7 +161,7 @@ class Outbox:
                    body = $7
                where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                  and fence = $5 and state = 'sending'""",
-            *_of(row.key),
+            *values_of(row.key),
             row.fence,
             channel,
             dict(body),
@@ -278,7 +172,7 @@ class Outbox:
         tag = await self._database.execute(
             """update gateway.outbox set body = $5
                where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4) and state = 'pending'""",
-            *_of(row.key),
+            *values_of(row.key),
             dict(body),
         )
         return tag.endswith(" 1")
@@ -289,7 +183,7 @@ class Outbox:
             """update gateway.outbox set state = 'failed', body = jsonb_build_object('failed', $6::text)
                 where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                      and fence = $5 and state = 'sending'""",
-            *_of(row.key),
+            *values_of(row.key),
             row.fence,
             reason,
         )
@@ -299,7 +193,7 @@ class Outbox:
         records = await self._database.fetch(
             "update gateway.outbox o set repair_at = null where repair_at <= now() returning o.*"
         )
-        return [_row(record) for record in records]
+        return [row_of(record) for record in records]
 
     async def prune(self) -> None:
         """Forget what no redelivery can name any more: it must outlive the dead letters (14 days)."""
@@ -308,13 +202,14 @@ class Outbox:
         )
 
 
-def _of(key: Key) -> tuple[str, str, str, int]:
+def values_of(key: Key) -> tuple[str, str, str, int]:
+    """Its four columns."""
     return key.api_app_id, key.channel, key.trigger, key.part
 
 
 def _values(row: NewRow) -> tuple[object, ...]:
     return (
-        *_of(row.key),
+        *values_of(row.key),
         row.team_id,
         row.request_id,
         row.kind,
@@ -328,7 +223,8 @@ def _values(row: NewRow) -> tuple[object, ...]:
     )
 
 
-def _row(record: asyncpg.Record) -> OutboxRow:
+def row_of(record: asyncpg.Record) -> OutboxRow:
+    """From a record of ``select *``, and `age_s` where the query has it."""
     return OutboxRow(
         key=Key(record["api_app_id"], record["channel"], record["trigger"], record["part"]),
         team_id=record["team_id"],

@@ -6,6 +6,9 @@ from datetime import datetime
 from doppel.database import Database
 from proto.train import AdapterRef
 
+# A no and an activation of the same person wait for each other: what is revoked can't become active beside it.
+_ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended($1, 1))"
+
 
 @dataclass(frozen=True)
 class ActivePersona:
@@ -38,6 +41,7 @@ class Personas:
     ) -> None:
         """One row in the ledger per button press or request. A no takes the adapter out of use in the same breath."""
         async with self._database.transaction() as connection:
+            await connection.execute(_ONE_AT_A_TIME, f"{team_id}/{user_id}")
             await connection.execute(
                 """insert into gateway.consents (team_id, user_id, granted, recorded_by, reason, source_key)
                    values ($1, $2, $3, $4, $5, $6) on conflict (source_key) do nothing""",
@@ -69,31 +73,35 @@ class Personas:
         self, team_id: str, user_id: str, adapter: AdapterRef, base_model: str, requested_at: datetime
     ) -> bool:
         """Make it the active adapter if consent stands and it is not older than the active one. True: it is active."""
-        await self._database.execute(
-            """insert into gateway.active_adapters as a
-                   (team_id, user_id, run_id, prefix, manifest_sha256, base_model, requested_at)
-               select $1, $2, $3, $4, $5, $6, $7
-               where exists (select from gateway.consents_now where team_id = $1 and user_id = $2 and granted)
-               on conflict (team_id, user_id) do update
-               set run_id = excluded.run_id, prefix = excluded.prefix, manifest_sha256 = excluded.manifest_sha256,
-                   base_model = excluded.base_model, requested_at = excluded.requested_at, activated_at = now()
-               where a.requested_at < excluded.requested_at""",
-            team_id,
-            user_id,
-            adapter.run_id,
-            adapter.prefix,
-            adapter.manifest_sha256,
-            base_model,
-            requested_at,
-        )
-        return bool(
-            await self._database.fetchval(
-                "select true from gateway.active_adapters where team_id = $1 and user_id = $2 and run_id = $3",
+        async with self._database.transaction() as connection:
+            await connection.execute(_ONE_AT_A_TIME, f"{team_id}/{user_id}")
+            await connection.execute(
+                """insert into gateway.active_adapters as a
+                       (team_id, user_id, run_id, prefix, manifest_sha256, base_model, requested_at)
+                   select $1, $2, $3, $4, $5, $6, $7
+                   where exists (select from gateway.consents_now where team_id = $1 and user_id = $2 and granted)
+                   on conflict (team_id, user_id) do update
+                   set run_id = excluded.run_id, prefix = excluded.prefix, base_model = excluded.base_model,
+                       manifest_sha256 = excluded.manifest_sha256, requested_at = excluded.requested_at,
+                       activated_at = now()
+                   where a.requested_at < excluded.requested_at""",
                 team_id,
                 user_id,
                 adapter.run_id,
+                adapter.prefix,
+                adapter.manifest_sha256,
+                base_model,
+                requested_at,
             )
-        )
+            return bool(
+                await connection.fetchval(
+                    """select true from gateway.active_adapters
+                       where team_id = $1 and user_id = $2 and run_id = $3""",
+                    team_id,
+                    user_id,
+                    adapter.run_id,
+                )
+            )
 
     async def fetch_active(self, team_id: str) -> list[ActivePersona]:
         """Everybody of a workspace who can answer now, the newest first."""

@@ -1,12 +1,15 @@
 """gateway.installations: the only place where a token lies, encrypted."""
 
+import logging
 from datetime import datetime
 
 from pydantic import SecretStr
 
 from doppel.database import Database
-from doppel.secrets import TokenBox
+from doppel.secrets import TokenBox, TokenUnreadable
 from services.gateway.core.routing import Bot, Installed
+
+log = logging.getLogger(__name__)
 
 
 class Workspaces:
@@ -17,14 +20,18 @@ class Workspaces:
         self._box = box
 
     async def fetch(self, team_id: str) -> Installed | None:
-        """The living installation. Raises TokenUnreadable."""
+        """The living installation; None too where its token can't be read with the keys at hand."""
         row = await self._database.fetchrow(
             "select * from gateway.installations where team_id = $1 and state = 'active'", team_id
         )
         if row is None or self._box is None:
             return None
         bot = Bot(team_id, row["api_app_id"], row["bot_user_id"], row["bot_id"])
-        return Installed(bot, SecretStr(self._box.open(team_id, row["bot_token"])))
+        try:
+            return Installed(bot, SecretStr(self._box.open(team_id, row["bot_token"])))
+        except TokenUnreadable as error:  # one workspace's trouble must not stop the others
+            log.error("no token", extra={"team_id": team_id, "reason": str(error)})  # noqa: TRY400
+            return None
 
     async def store(self, found: Installed, team_name: str) -> None:
         """Insert or renew."""
