@@ -43,13 +43,14 @@ class OtherEvent(Body):
     subtype: str | None = None
 
 
-_CHANGES = {"message_changed", "message_deleted", "message_replied"}
+_SPOKEN = ("app_mention", "message")  # tuples: what comes in may be anything, also what a set can't look for
+_CHANGES = ("message_changed", "message_deleted", "message_replied")
 
 
 def _event_kind(value: Any) -> str:
     """Utterance or other. Edits and deletions carry their message one level deeper; nobody answers them."""
-    event = cast("dict[str, Any]", value if isinstance(value, dict) else vars(value))
-    spoken = event.get("type") in {"app_mention", "message"} and event.get("subtype") not in _CHANGES
+    event = cast("dict[str, Any]", value if isinstance(value, dict) else getattr(value, "__dict__", {}))
+    spoken = event.get("type") in _SPOKEN and event.get("subtype") not in _CHANGES
     return "utterance" if spoken else "other"
 
 
