@@ -32,9 +32,15 @@ def _answer_post(text: str, voice: Voice, icon_url: str) -> Post:
         "icon_url": icon_url,
         "blocks": [
             section(text),
-            context(f"AI-generated in {mrkdwn.defuse(voice.name)}'s style, not written by them"),
+            context(ai_label(voice.name)),
         ],
     }
+
+
+def ai_label(name: str) -> str:
+    """What stands under every imitated message."""
+    shown = mrkdwn.defuse(name)[:80]
+    return f"AI-generated in {shown}'s style, not written by {shown}"
 
 
 def render_sentence(sentence: str, names: Mapping[str, str]) -> Post:

@@ -1,0 +1,81 @@
+"""What is posted can do nothing but be read."""
+
+import re
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.core.reply import (
+    EMPTY,
+    MAX_PARTS,
+    PART_LIMIT,
+    ai_label,
+    is_marked,
+    metadata,
+    render_answer,
+    render_sentence,
+    with_mentions,
+)
+from services.gateway.core.thread import Voice
+
+ADA = Voice("U2", "Ada")
+ITSELF = Voice(None, "doppel")
+URL = "http://gateway/avatars/x.png"
+
+
+def test_every_part_of_a_persona_says_that_an_ai_wrote_it() -> None:
+    parts = render_answer("word " * 2000, ADA, icon_url=URL)
+    assert len(parts) > 1
+    for part in parts:
+        assert part["username"] == "Ada (AI)"
+        assert part["icon_url"] == URL
+        assert part["blocks"][0]["text"]["text"] == part["text"]
+        assert part["blocks"][-1]["elements"][0]["text"] == ai_label("Ada")
+
+
+def test_the_bot_itself_wears_no_disguise() -> None:
+    assert render_answer("hi", ITSELF, icon_url="") == [{"text": "hi"}]
+
+
+def test_silence_is_said() -> None:
+    assert render_answer(" \u202e ", ITSELF, icon_url="") == [{"text": EMPTY}]
+
+
+def test_a_late_answer_begins_with_its_note() -> None:
+    assert render_answer("hi", ITSELF, icon_url="", note="Late.") == [{"text": "(Late.) hi"}]
+
+
+@given(st.text(max_size=8000))
+def test_no_words_of_the_model_are_alive(text: str) -> None:
+    parts = render_answer(text, ADA, icon_url=URL)
+    assert 1 <= len(parts) <= MAX_PARTS
+    for part in parts:
+        assert 0 < len(part["text"]) <= PART_LIMIT
+        assert "<" not in part["text"]
+        assert not re.search(r"@(channel|here|everyone)\b", part["text"], re.IGNORECASE)
+        part["text"].encode()
+
+
+def test_a_sentence_names_people_without_calling_them() -> None:
+    assert render_sentence("<@U2> said no <!channel>", {"U2": "Ada"}) == {
+        "text": "@Ada said no @\u2060channel"
+    }
+
+
+def test_those_concerned_may_be_called() -> None:
+    assert with_mentions("<@U2> & <!here> <https://x>") == "<@U2> &amp; &lt;!here&gt; &lt;https://x&gt;"
+
+
+@given(st.recursive(st.none() | st.text() | st.integers(), lambda inner: st.dictionaries(st.text(), inner)))
+def test_strange_metadata_is_not_ours(mark: Any) -> None:
+    assert not is_marked({"bot_id": "B1", "metadata": mark}, request_id="r", part=0, app_id="A1", bot_id="B1")
+
+
+def test_a_mark_counts_only_on_our_own_post() -> None:
+    post = {"bot_id": "B1", "app_id": "A1", "metadata": metadata("r", 1)}
+    ours = {"app_id": "A1", "bot_id": "B1"}
+    assert is_marked(post, request_id="r", part=1, **ours)
+    assert not is_marked(post, request_id="r", part=0, **ours)
+    assert not is_marked(post, request_id="q", part=1, **ours)
+    assert not is_marked(post | {"bot_id": "B9"}, request_id="r", part=1, **ours)
