@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from proto.conversation import Message, Sample, Turn, WordsOf, render_turns
+from proto.conversation import SPEAKER_LIMIT, Message, Sample, Turn, WordsOf, render_turns
 from services.scraper.core.redact import redact
 from services.scraper.core.segment import Conversation
 from services.scraper.core.timestamps import seconds_of, ts_key
@@ -46,6 +46,12 @@ class Cutter:
     shape: Shape = Shape()
     dropped: Counter[str] = field(default_factory=Counter[str])
     _seen: Counter[bytes] = field(default_factory=Counter[bytes])
+    _ids: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        """Whom a name means, where it means one person."""
+        counted = Counter(self.names.values())
+        self._ids = {name: user_id for user_id, name in self.names.items() if counted[name] == 1}
 
     def cut(self, conversation: Conversation) -> Iterator[Sample]:
         """The samples of one conversation."""
@@ -93,17 +99,39 @@ class Cutter:
 
     def _context(self, before: tuple[Message, ...], answer: Message, *, in_thread: bool) -> tuple[Turn, ...]:
         """The newest messages before the answer that fit, rendered as a mention would be."""
+        heard = before if in_thread else self._heard(before, answer)
         kept: list[Message] = []
         room = self.shape.context_characters
-        for message in reversed(before[-self.shape.context_messages :]):
-            if not in_thread and seconds_of(answer.ts) - seconds_of(message.ts) > CONTEXT_AGE_S:
-                break
+        for message in reversed(heard[-self.shape.context_messages :]):
             text = redact(message.text[:CONTEXT_MESSAGE_CHARACTERS])
             if kept and len(text) > room:
                 break
             room -= len(text)
             kept.append(message.model_copy(update={"text": text}))
         return render_turns(kept[::-1], self.user_id, self.names)
+
+    def _heard(self, before: tuple[Message, ...], answer: Message) -> tuple[Message, ...]:
+        """What a message in a channel answers: what was said lately; by those two alone where it names somebody."""
+        oldest = seconds_of(answer.ts) - CONTEXT_AGE_S
+        recent = tuple(message for message in before if seconds_of(message.ts) >= oldest)
+        other = self._named_first(answer.text)
+        between = tuple(message for message in recent if self._is_between(message, other))
+        if other is None or not between or between[-1].user_id == self.user_id:
+            return recent
+        return between
+
+    def _is_between(self, message: Message, other: str | None) -> bool:
+        """The other's words, and own ones that go to nobody else."""
+        if message.user_id == self.user_id:
+            return self._named_first(message.text) in (other, None)
+        return message.user_id == other
+
+    def _named_first(self, text: str) -> str | None:
+        """The person whose mention opens a text."""
+        if not text.startswith("@"):
+            return None
+        lengths = range(min(len(text), SPEAKER_LIMIT + 1), 1, -1)
+        return next((found for n in lengths if (found := self._ids.get(text[1:n])) is not None), None)
 
 
 @dataclass

@@ -158,7 +158,7 @@ async def test_a_real_export_of_two_hundred_thousand_messages_is_read_in_minutes
     await desk.consent(user_id, team_id=team_id)
     source = await desk.upload(UBUNTU, team_id)
 
-    result = await desk.result(await desk.ask(source, team_id=team_id, user_id=user_id), within_s=120)
+    result = await desk.result(await desk.ask(source, team_id=team_id, user_id=user_id), within_s=300)
 
     assert result.error is None
     assert result.message_count == 240_965 - 16_910 - 2_691

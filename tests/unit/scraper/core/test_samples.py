@@ -83,6 +83,20 @@ def test_a_silence_ends_what_a_channel_message_answers() -> None:
     assert dropped == {"no_context": 1}
 
 
+def test_who_is_named_is_who_is_answered() -> None:
+    samples, _ = cut(
+        say("U0BRAM", 100, "my printer is on fire"),
+        say("U0CHIYO", 110, "who took my cup?"),
+        say("U0ADA", 120, "@Bram: have you tried water?"),
+        say("U0CHIYO", 130, "it was blue"),
+        say("U0ADA", 140, "@Chiyo; look in the sink"),
+    )
+    assert [shown(sample) for sample in samples] == [
+        [("user", "Bram: my printer is on fire")],
+        [("user", "Chiyo: who took my cup?\nChiyo: it was blue")],
+    ]
+
+
 def test_apps_and_doubtful_authors_are_never_learnt_from() -> None:
     samples, _ = cut(
         say("U0BRAM", 100, "is it deployed?", 100),

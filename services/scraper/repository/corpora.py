@@ -1,0 +1,118 @@
+"""Corpora and datasets: the rows that make them, each in one transaction with its scrape."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from doppel.database import Database
+from proto.errors import LeaseLost, NoConsent
+from proto.scrape import ScrapeResult
+from services.scraper.repository.rows import Claim, CorpusRow, DatasetRow
+from services.scraper.repository.scrapes import finish_within
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """Tables ``corpora`` and ``datasets``."""
+
+    database: Database
+
+    async def commit_corpus(self, claim: Claim, corpus: CorpusRow) -> None:
+        """The row that makes a corpus: objects were written before. Raises LeaseLost."""
+        async with self.database.transaction() as connection:
+            held = await connection.fetchrow(
+                """update scraper.scrapes set corpus_id = $3, updated_at = now()
+                   where request_id = $1 and fence = $2 and state = 'running' returning fence""",
+                claim.request_id,
+                claim.fence,
+                corpus.corpus_id,
+            )
+            if held is None:
+                raise LeaseLost(f"scrape {claim.request_id}")
+            await connection.execute(
+                """insert into scraper.corpora
+                       (corpus_id, team_id, source, prefix, manifest_sha256, message_count, channel_count)
+                   values ($1, $2, $3, $4, $5, $6, $7) on conflict (corpus_id) do nothing""",
+                corpus.corpus_id,
+                corpus.team_id,
+                corpus.source,
+                corpus.prefix,
+                corpus.manifest_sha256,
+                corpus.message_count,
+                corpus.channel_count,
+            )
+            await connection.execute(
+                "delete from scraper.channel_cursors where request_id = $1", claim.request_id
+            )
+
+    async def commit_dataset(self, claim: Claim, dataset: DatasetRow, result: ScrapeResult) -> None:
+        """The row that makes a dataset, and the outcome. Raises NoConsent, LeaseLost."""
+        async with self.database.transaction() as connection:
+            granted = await connection.fetchval(
+                "select granted from gateway.consents_now where team_id = $1 and user_id = $2",
+                dataset.team_id,
+                dataset.user_id,
+            )
+            if not granted:
+                raise NoConsent(dataset.user_id)
+            await connection.execute(
+                """insert into scraper.datasets (dataset_id, team_id, user_id, corpus_id, source, prefix,
+                       manifest_sha256, train_count, validation_count, test_count)
+                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (dataset_id) do nothing""",
+                dataset.dataset_id,
+                dataset.team_id,
+                dataset.user_id,
+                dataset.corpus_id,
+                dataset.source,
+                dataset.prefix,
+                dataset.manifest_sha256,
+                dataset.samples.train,
+                dataset.samples.validation,
+                dataset.samples.test,
+            )
+            await finish_within(connection, claim, result)
+
+    async def corpus(self, corpus_id: UUID) -> CorpusRow | None:
+        """A committed corpus."""
+        return _corpus(
+            await self.database.fetchrow("select * from scraper.corpora where corpus_id = $1", corpus_id)
+        )
+
+    async def newest_corpus(self, team_id: str) -> CorpusRow | None:
+        """The workspace's newest."""
+        return _corpus(
+            await self.database.fetchrow(
+                "select * from scraper.corpora where team_id = $1 order by created_at desc limit 1", team_id
+            )
+        )
+
+    async def corpus_of_source(
+        self, team_id: str, sharing_key: str, since: datetime | None
+    ) -> CorpusRow | None:
+        """What another request read from the same source, finished after `since` (None: whenever)."""
+        return _corpus(
+            await self.database.fetchrow(
+                """select c.* from scraper.corpora c join scraper.scrapes s using (corpus_id)
+                   where s.team_id = $1 and s.source = $2 and ($3::timestamptz is null or c.created_at >= $3)
+                   order by c.created_at desc limit 1""",
+                team_id,
+                sharing_key,
+                since,
+            )
+        )
+
+
+def _corpus(row: asyncpg.Record | None) -> CorpusRow | None:
+    if row is None:
+        return None
+    return CorpusRow(
+        row["corpus_id"],
+        row["team_id"],
+        row["source"],
+        row["prefix"],
+        row["manifest_sha256"],
+        row["message_count"],
+        row["channel_count"],
+    )

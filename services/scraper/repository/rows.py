@@ -1,0 +1,72 @@
+"""What the queries take and give."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from proto.scrape import SampleCounts, ScrapeResult
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A scrape that is ours now. `corpus_id`: an earlier holder got so far."""
+
+    request_id: UUID
+    fence: int
+    created_at: datetime
+    corpus_id: UUID | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A scrape that came to its end before; `result` is what was published then, None when it was stopped."""
+
+    result: ScrapeResult | None
+
+
+@dataclass(frozen=True)
+class CorpusRow:
+    """A committed corpus."""
+
+    corpus_id: UUID
+    team_id: str
+    source: str
+    prefix: str
+    manifest_sha256: str
+    message_count: int
+    channel_count: int
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """A dataset about to be committed."""
+
+    dataset_id: UUID
+    team_id: str
+    user_id: str
+    corpus_id: UUID
+    source: str
+    prefix: str
+    manifest_sha256: str
+    samples: SampleCounts
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How to reach a workspace: its sealed token."""
+
+    bot_token: bytes
+    enterprise_id: str | None
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far one channel is: the pages that lie in the bucket, and where the next one begins."""
+
+    channel_id: str
+    page: int = 0
+    latest_ts: str | None = None
+    done: bool = False
+    shards: tuple[Mapping[str, Any], ...] = ()
