@@ -103,8 +103,8 @@ class SlackHistory:
             lambda: client.conversations_history(
                 channel=channel_id,
                 limit=limit,
-                latest=latest or "",
-                oldest=oldest or "0",
+                latest=latest,
+                oldest=oldest,
                 inclusive=inclusive and latest is not None,
             ),
         )

@@ -127,7 +127,7 @@ async def _wait_for_another(connection: Any, request_id: UUID, team_id: str, sha
         request_id,
     )
     if other:
-        raise TransientError("The same history is being read for another request.", delay_s=2)
+        raise TransientError("The same history is being read for another request.")
 
 
 async def finish_within(connection: Any, claim: Claim, result: ScrapeResult) -> None:
