@@ -1,5 +1,6 @@
 """How a conversation looks to a persona: the one rendering that datasets and mentions share."""
 
+import itertools
 from typing import Any
 
 from hypothesis import given
@@ -63,7 +64,7 @@ def test_roles_take_turns_and_nothing_said_is_lost(said_rows: list[Any]) -> None
     messages = [said(*row) for row in said_rows]
     turns = render_turns(messages, "U0ADA", NAMES)
     roles = [turn.role for turn in turns]
-    assert all(one != other for one, other in zip(roles, roles[1:], strict=False))
+    assert all(one != other for one, other in itertools.pairwise(roles))
     assert set(roles) <= {"user", "assistant"}
     whole = "\n".join(turn.content for turn in turns)
     for message in messages:
