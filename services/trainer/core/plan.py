@@ -29,7 +29,8 @@ class Plan(Body):
     max_seq_len: PositiveInt
     validation_steps: PositiveInt  # steps between two looks at the held-out loss; a checkpoint follows each
     patience: PositiveInt  # looks without improvement before stopping early
-    held_out_samples: PositiveInt  # of validation and test, at most this many are measured
+    validation_samples: PositiveInt  # at most this many are measured at each look
+    test_samples: PositiveInt  # and at the end, for the gate
     weight_decay: float = 0.01
     gradient_norm: PositiveFloat = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -48,7 +49,7 @@ class Preset(Body):
     max_steps: PositiveInt
     micro_batch_tokens: PositiveInt
     max_seq_len: PositiveInt
-    held_out_samples: PositiveInt
+    test_samples: PositiveInt
 
 
 SMALL_ON_CPU = Preset(
@@ -58,13 +59,13 @@ SMALL_ON_CPU = Preset(
     batch_size=8,
     epochs=2,
     steps_per_epoch=200,
-    max_steps=32,  # about two minutes of SmolLM2-135M on two cores
+    max_steps=28,  # about two minutes of SmolLM2-135M on two cores
     micro_batch_tokens=768,
-    max_seq_len=256,
-    held_out_samples=24,
+    max_seq_len=192,
+    test_samples=24,
 )
 SMALL = SMALL_ON_CPU.model_copy(
-    update={"max_steps": 400, "micro_batch_tokens": 8192, "max_seq_len": 1024, "held_out_samples": 256}
+    update={"max_steps": 400, "micro_batch_tokens": 8192, "max_seq_len": 1024, "test_samples": 256}
 )
 LARGE = Preset(
     lora_rank=32,
@@ -76,8 +77,9 @@ LARGE = Preset(
     max_steps=400,
     micro_batch_tokens=2048,
     max_seq_len=2048,
-    held_out_samples=256,
+    test_samples=256,
 )
+LOOK_AT_LEAST_EVERY = 25  # steps; a killed worker costs no more than these
 STEPS_PER_EPOCH_AT_LEAST = 16  # a small dataset gets a smaller batch rather than three steps
 
 
@@ -124,9 +126,10 @@ def plan_run(
         batch_size=batch_size,
         micro_batch_tokens=preset.micro_batch_tokens,
         max_seq_len=overrides.max_seq_len or min(preset.max_seq_len, shape.max_positions),
-        validation_steps=max(2, math.ceil(step_count / 4)),
+        validation_steps=min(max(2, math.ceil(step_count / 3)), LOOK_AT_LEAST_EVERY),
         patience=2,
-        held_out_samples=preset.held_out_samples,
+        validation_samples=max(1, preset.test_samples // 2),
+        test_samples=preset.test_samples,
         seed=overrides.seed or 0,
     )
 

@@ -66,8 +66,8 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
         )
 
     train_examples = load("train")
-    validation_examples = load("validation", plan.held_out_samples)
-    test_examples = load("test", plan.held_out_samples)
+    validation_examples = load("validation", plan.validation_samples)
+    test_examples = load("test", plan.test_samples)
     if not (train_examples and validation_examples and test_examples):
         raise NoWords
     model = PersonaModel.load(

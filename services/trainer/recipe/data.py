@@ -22,6 +22,7 @@ from proto.errors import ArtifactCorrupt, RequestInvalid
 
 IGNORE = -100  # the target of every position that is not trained
 BATCHES_PER_BUCKET = 8  # samples of so many batches are sorted by length together
+CHARACTERS_PER_TOKEN = 3  # of ordinary text, roughly
 PROMPT_SHARE = 0.75  # of max_seq_len; the reply gets the rest
 
 
@@ -67,14 +68,18 @@ def read_samples(folder: Path, split: Split) -> Iterator[Sample]:
 
 def encode_sample(encoder: PromptEncoder, sample: Sample, *, system: str, max_seq_len: int) -> Example | None:
     """Ids of one sample, or None where nothing would be learnt from it. Context is dropped from the oldest."""
-    if not sample.response.strip():
+    if not sample.response.strip() or not sample.turns:
         return None
     reply = encoder.encode_reply(sample.response)
     turns = (Turn(role="system", content=system), *sample.turns)
     prompt_limit = max(int(max_seq_len * PROMPT_SHARE), max_seq_len - len(reply))
     try:
-        prompt = encoder.encode(encoder.trim(turns, prompt_limit))
-    except RequestInvalid:  # the last message alone is too long to be read
+        turns = encoder.trim(turns, prompt_limit)
+    except RequestInvalid:  # the last message alone is too long: its end is what was answered
+        last = sample.turns[-1].content[-CHARACTERS_PER_TOKEN * prompt_limit // 2 :].lstrip()
+        turns = (turns[0], Turn(role="user", content=last))
+    prompt = encoder.encode(turns)
+    if len(prompt) > prompt_limit:  # of a script with more tokens than characters
         return None
     ids = (*prompt, *reply)[:max_seq_len]  # a reply that is cut loses its end token: it did not end there
     return Example(ids, len(prompt)) if len(ids) > len(prompt) else None

@@ -21,6 +21,7 @@ from services.trainer.recipe.model import PersonaModel
 
 RETRY_SCALE = 0.3  # of the learning rate, after the first time that a loss is no number
 BF16_GAIN = 1.15  # bf16 must be so much faster to be worth its noise
+PROBE_TOKENS = 256
 PROBE_PARAMETERS = 20_000_000  # smaller models are fast enough either way
 BETAS = (0.9, 0.95)
 
@@ -193,7 +194,7 @@ def choose_bf16(model: PersonaModel, examples: Sequence[Example], plan: Plan) ->
     if model.shape.parameter_count < PROBE_PARAMETERS or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
     batch = batch_of_step(examples, 0, batch_size=plan.batch_size, seed=plan.seed)
-    micro = next(micro_batches(batch, tokens=plan.micro_batch_tokens, device=model.device))
+    micro = next(micro_batches(batch, tokens=PROBE_TOKENS, device=model.device))
 
     def seconds(precision: str) -> float:
         model.precision = precision

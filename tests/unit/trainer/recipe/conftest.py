@@ -64,7 +64,8 @@ def plan() -> Plan:
         max_seq_len=128,
         validation_steps=2,
         patience=3,
-        held_out_samples=8,
+        validation_samples=8,
+        test_samples=8,
         precision="fp32",
     )
 
