@@ -17,11 +17,22 @@ IMAGES = ("gateway", "scraper", "trainer", "inference-cpu", "setup", "playground
 
 def resolve(extras: tuple[str, ...], out: Path, overrides: Path | None, constraints: Path | None) -> None:
     """Run uv's resolver for a set of extras."""
-    command = ["-q", "--no-header", "--no-annotate", "--python-version", "3.11", "pyproject.toml", "-o", str(out)]
+    command = [
+        "-q",
+        "--no-header",
+        "--no-annotate",
+        "--python-version",
+        "3.11",
+        "pyproject.toml",
+        "-o",
+        str(out),
+    ]
     command += [word for extra in extras for word in ("--extra", extra)]
     command += ["--override", str(overrides)] if overrides else []
     command += ["--constraint", str(constraints)] if constraints else []
-    subprocess.run([str(Path(sys.executable).parent / "uv"), "pip", "compile", *command], cwd=ROOT, check=True)
+    subprocess.run(
+        [str(Path(sys.executable).parent / "uv"), "pip", "compile", *command], cwd=ROOT, check=True
+    )
     out.write_text("".join(line.replace("+cpu", "") for line in out.read_text().splitlines(keepends=True)))
 
 
