@@ -144,6 +144,17 @@ class Rig:
         finally:
             await connection.close()
 
+    async def change(self, query: str, *arguments: object) -> None:
+        """Change a row, as the superuser: what a fault would leave behind."""
+        connection = await asyncpg.connect(self.servers.postgres_dsn)
+        try:
+            await connection.set_type_codec(
+                "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+            )
+            await connection.execute(query, *arguments)
+        finally:
+            await connection.close()
+
     async def fact(self, subject: str, **fields: Any) -> dict[str, Any]:
         """Wait for a message with these fields, in any stream."""
 
