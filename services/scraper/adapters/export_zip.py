@@ -1,5 +1,7 @@
 """A Slack export ZIP, read as a stream: one array element at a time, whatever the size of a file. Blocking."""
 
+import contextlib
+import errno
 import struct
 import zipfile
 import zlib
@@ -51,10 +53,8 @@ class ExportZip:
         self._read_bytes = 0
         self.skipped: dict[str, int] = {}
         _check_tail(path, self._limits)
-        try:
+        with _broken_means("it is no complete ZIP file"):
             self._archive = zipfile.ZipFile(path)
-        except _BROKEN as error:
-            raise ExportInvalid("it is no complete ZIP file") from error
         self._entries = self._list_entries()
         self.channels, self._folders = self._read_channels()
         self.people = self._read_people()
@@ -146,14 +146,12 @@ class ExportZip:
     def _elements(self, info: zipfile.ZipInfo, what: str) -> Iterator[Any]:
         """The elements of a JSON array, one by one. Raises ExportInvalid."""
         try:
-            with self._archive.open(info) as packed:
+            with _broken_means(f"{what} is damaged"), self._archive.open(info) as packed:
                 yield from array_elements(self._pieces(packed, info), self._limits.element_characters)
         except ElementTooLong as error:
             raise ExportInvalid(f"{what} holds something unreasonably long") from error
         except BadArray as error:
             raise ExportInvalid(f"{what} is no list in JSON") from error
-        except _BROKEN as error:
-            raise ExportInvalid(f"{what} is damaged") from error
 
     def _pieces(self, packed: IO[bytes], info: zipfile.ZipInfo) -> Iterator[bytes]:
         """What streams out of an entry, counted: its directory may lie about sizes. Raises ExportInvalid."""
@@ -165,6 +163,21 @@ class ExportZip:
             if self._read_bytes > self._limits.total_bytes:
                 raise ExportInvalid("it unpacks to more than is read here")
             yield data
+
+
+@contextlib.contextmanager
+def _broken_means(reason: str) -> Iterator[None]:
+    """Raise what zipfile makes of damaged bytes as ExportInvalid; a failing disk stays a failing disk."""
+    try:
+        yield
+    except (BadArray, ElementTooLong):
+        raise
+    except _BROKEN as error:
+        raise ExportInvalid(reason) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # an offset before the file's beginning
+            raise
+        raise ExportInvalid(reason) from error
 
 
 def _check_tail(path: Path, limits: Limits) -> None:
