@@ -1,7 +1,9 @@
 """Progress bars fed by ``*.progress``."""
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -9,6 +11,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from proto.body import Body
 from proto.scrape import ScrapeProgress
 from proto.train import TrainProgress
+
+WRITE_EVERY_S: Final = 10.0
 
 
 class Bar:
@@ -18,6 +22,7 @@ class Bar:
         self._progress = progress
         self._label = label
         self._task = progress.add_task(label, total=None, detail="")
+        self._written_at = time.monotonic()
 
     def show(self, body: Body) -> None:
         """Take in one progress message; anything else changes nothing."""
@@ -29,9 +34,18 @@ class Bar:
     def tell(self, detail: str) -> None:
         """Say what is being done, where no progress is told."""
         self._progress.update(self._task, detail=detail)
+        self._write(detail)
 
     def _update(self, step: int, total: int, detail: str) -> None:
         self._progress.update(self._task, completed=step, total=total or None, detail=detail)
+        self._write(f"{100 * step / total:.0f} % · {detail}" if total else detail)
+
+    def _write(self, detail: str) -> None:
+        """A file or a pipe gets a line now and then instead."""
+        console = self._progress.console
+        if not console.is_terminal and time.monotonic() - self._written_at > WRITE_EVERY_S:
+            self._written_at = time.monotonic()
+            console.print(f"  {self._label}: {detail}", markup=False)
 
 
 def describe_scrape(body: ScrapeProgress) -> str:
@@ -74,5 +88,5 @@ def bar(console: Console, label: str) -> Generator[Bar]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[detail]}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Bar(progress, label)
