@@ -1,5 +1,6 @@
 """The door to Slack: raw bytes once, signature, publish, and 200 only after JetStream's ack."""
 
+import asyncio
 import logging
 import re
 import time
@@ -21,6 +22,8 @@ from services.gateway.core import commands, intake
 
 log = logging.getLogger(__name__)
 
+BODY_S: Final = 2.5
+CHUNK_BYTES: Final = 64 * 1024
 PUBLISH_S: Final = 1.8  # Slack waits three seconds; the rest is the way
 SORRY: Final = "I can't take that right now. Please try again in a minute."
 _BUS_AWAY: Final = (TimeoutError, OSError, nats.errors.Error, nats.js.errors.Error)
@@ -116,12 +119,7 @@ class Web:
         """The raw body, read once and never past the limit. Raises Refused."""
         if (request.content_length or 0) > self._limit:
             raise Refused(413)
-        body = bytearray()
-        async for chunk in request.content.iter_chunked(64 * 1024):
-            body += chunk
-            if len(body) > self._limit:
-                raise Refused(413)
-        raw = bytes(body)
+        raw = await self._body(request)
         if may_be_check and raw.startswith(b"ssl_check=1"):  # sent unsigned, asks for nothing
             return b"ssl_check=1"
         headers = request.headers
@@ -134,6 +132,19 @@ class Web:
         ):
             raise Refused(401)
         return raw
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Raises Refused past the limit, or where the sender dawdles."""
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for chunk in request.content.iter_chunked(CHUNK_BYTES):
+                    body += chunk
+                    if len(body) > self._limit:
+                        raise Refused(413)
+        except TimeoutError as error:
+            raise Refused(408) from error
+        return bytes(body)
 
     async def _publish(self, event: SlackEvent) -> bool:
         """One try. True once JetStream has it."""

@@ -1,5 +1,6 @@
 """Somebody speaks to us: remember it, read the thread, ask the engine."""
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -150,12 +151,17 @@ class Mentions:
     async def _names(self, slack: SlackWorkspace, user_ids: list[str]) -> dict[str, str]:
         """What people are called. A name is a courtesy: where Slack does not tell it, they are "someone"."""
         names: dict[str, str] = {}
-        for user_id in list(dict.fromkeys(user_ids))[:MOST_NAMES]:
+
+        async def learn(user_id: str) -> None:
             try:
                 person = await slack.fetch_person(user_id)
             except (SlackRefused, SlackAway, SlackUnknown) as error:
                 log.warning("name not found", extra={"error": type(error).__name__})
-                continue
+                return
             if person is not None:
                 names[user_id] = person.name
+
+        async with asyncio.TaskGroup() as group:
+            for user_id in list(dict.fromkeys(user_ids))[:MOST_NAMES]:
+                group.create_task(learn(user_id))
         return names

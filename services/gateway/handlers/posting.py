@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter
 
+from doppel.secrets import TokenUnreadable
 from doppel.slack.client import SlackAway, SlackRefused, SlackUnknown
 from proto.errors import NoConsent
 from services.gateway.adapters.slack import SlackWorkspace
@@ -102,7 +103,10 @@ class Poster:
         body = dict(row.body or {})
         sealed = body.pop("response_url", None)
         if sealed is not None and self.desk.box is not None:
-            url = self.desk.box.open(row.team_id, sealed.encode())
+            try:
+                url = self.desk.box.open(row.team_id, sealed.encode())
+            except TokenUnreadable as error:
+                raise SlackRefused("response_url_unreadable") from error
             await self.desk.response_urls.say(url, str(body["text"]))
             return "ephemeral"
         mark = metadata(str(row.request_id), row.key.part)
@@ -132,15 +136,7 @@ class Poster:
             log.error("the workspace's token is dead", extra=_ids(row) | {"reason": error.reason})
             await self.desk.workspaces.mark_dead(row.team_id)
         elif row.kind in ("notice", "progress") and row.asked_by and self._may_move(row, error):
-            try:
-                channel = await slack.open_dm(row.asked_by)
-            except SlackRefused as second:
-                await self._give_up(row, second.reason)
-            except (SlackAway, SlackUnknown):
-                await self.desk.outbox.put_back(row, AWAY_S)
-            else:
-                body = {name: value for name, value in (row.body or {}).items() if name != "response_url"}
-                await self.desk.outbox.move(row, channel, body)
+            await self._say_by_dm(slack, row, row.asked_by, error.reason)
             return
         elif row.kind == "reply" and set(row.body or {}) != {"text"} and error.reason not in _NO_PLACE:
             log.error("an answer was refused", extra=_ids(row) | {"reason": error.reason})
@@ -149,11 +145,26 @@ class Poster:
             return
         await self._give_up(row, error.reason)
 
+    async def _say_by_dm(self, slack: SlackWorkspace, row: OutboxRow, user_id: str, reason: str) -> None:
+        """Say it to whoever asked. Refused there too: given up."""
+        try:
+            channel = await slack.open_dm(user_id)
+        except SlackRefused as error:
+            await self._give_up(row, error.reason)
+        except (SlackAway, SlackUnknown):
+            await self.desk.outbox.put_back(row, AWAY_S)
+        else:
+            if channel == row.key.channel and "response_url" not in (row.body or {}):
+                await self._give_up(row, reason)
+                return
+            body = {name: value for name, value in (row.body or {}).items() if name != "response_url"}
+            await self.desk.outbox.move(row, channel, body)
+
     @staticmethod
     def _may_move(row: OutboxRow, error: SlackRefused) -> bool:
         """What can't be said there is said by DM instead."""
         is_ephemeral = "response_url" in (row.body or {})
-        return is_ephemeral or (error.reason in _NOT_HERE and not row.key.channel.startswith("D"))
+        return is_ephemeral or error.reason in _NOT_HERE
 
     async def _give_up(self, row: OutboxRow, reason: str) -> None:
         self._count(row, "failed")

@@ -35,10 +35,11 @@ class SlackEvents:
                 raise TransientError("The installation is not known yet.", delay_s=2)
             log.warning("not installed there", extra={"team_id": team_id})
             return
-        if isinstance(payload, EventCallback):
-            await self.mentions.on_event(payload, installed)
-        elif isinstance(payload, SlashCommand):
-            received_at = event.received_at or delivery.stored_at
-            await self.commands.on_command(payload, installed, received_at)
-        else:
-            await self.buttons.on_interaction(payload, installed)
+        async with delivery.heartbeat():  # Slack may be slow, call after call
+            if isinstance(payload, EventCallback):
+                await self.mentions.on_event(payload, installed)
+            elif isinstance(payload, SlashCommand):
+                received_at = event.received_at or delivery.stored_at
+                await self.commands.on_command(payload, installed, received_at)
+            else:
+                await self.buttons.on_interaction(payload, installed)

@@ -1,5 +1,6 @@
 """What comes in over HTTP: what is let in is on the bus before the 200; what is not leaves no trace."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -83,6 +84,14 @@ async def test_what_is_refused_is_not_published(
     before = (await rig.engine.jetstream.stream_info("SLACK_EVENT")).state.last_seq
     assert (await knock(rig, http, path, body, headers))[0] == status, what
     assert (await rig.engine.jetstream.stream_info("SLACK_EVENT")).state.last_seq == before
+
+
+async def test_a_sender_that_dawdles_is_not_waited_for(rig: Rig) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.replicas[0].port)
+    writer.write(b"POST /slack/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    async with asyncio.timeout(6):
+        assert b" 408 " in await reader.readline()
+    writer.close()
 
 
 async def test_the_challenge_is_answered(rig: Rig, http: aiohttp.ClientSession) -> None:
