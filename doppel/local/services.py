@@ -131,7 +131,7 @@ class Fleet:
         return {
             "DOPPEL_GATEWAY_PORT": str(self._gateway_port(name)),
             "DOPPEL_SLACK_SIGNING_SECRET": self.signing_secret,
-            "DOPPEL_PUBLIC_URL": self.gateway_urls[0],
+            "DOPPEL_PUBLIC_URL": self.settings.public_url or self.gateway_urls[0],
         }
 
     def _playground(self) -> Child:

@@ -38,6 +38,9 @@ class LocalSettings(DoppelSettings):
     slack_api_url: str | None = Field(
         default=None, description="Where Slack's Web API is, if not at Slack's."
     )
+    public_url: str | None = Field(
+        default=None, description="Where Slack and browsers reach the gateway; absent: on this machine."
+    )
     encryption_keys: SecretStr | None = Field(
         default=None, description="Keys for stored tokens; absent: one is made per state folder."
     )

@@ -13,6 +13,7 @@ from doppel.local.servers import NAMES, Servers
 from doppel.local.services import Fleet
 from doppel.local.settings import LocalSettings
 from doppel.local.supervisor import State, Supervisor
+from doppel.settings import SettingsError
 
 Report = Callable[[str], None]
 SUPERVISOR: Final = "supervisor"
@@ -106,8 +107,12 @@ async def open_stack(
 ) -> AsyncGenerator[Stack]:
     """Hold the state folder, clear what a killed supervisor left, and give a stack that is not up yet.
 
-    Raises MachineTooSmall, StackAlreadyRuns.
+    Raises SettingsError, MachineTooSmall, StackAlreadyRuns.
     """
+    if settings.real_slack and settings.slack_signing_secret is None:
+        raise SettingsError(
+            "DOPPEL_SLACK_SIGNING_SECRET is missing; it stands under Basic Information of the Slack app."
+        )
     check_machine(settings)
     home = Home(settings.home.absolute())
     home.make()
