@@ -121,7 +121,9 @@ async def open_stack(
             report(f"ended {name}, left behind by an earlier run")
         processes.remember_self(home.run, SUPERVISOR)
         made: list[Stack] = []
-        supervisor = Supervisor(home, on_change=lambda: made[0].write_endpoints() if made else None)
+        supervisor = Supervisor(
+            home, on_change=lambda: made[0].write_endpoints() if made else None, tell=report
+        )
         try:
             async with supervisor:
                 servers = Servers(home, home.secrets(), Ports(home.path / "ports.json"), supervisor, sync)

@@ -60,10 +60,17 @@ class Running:
 class Supervisor:
     """An async context manager; leaving it kills what `stop` did not end."""
 
-    def __init__(self, home: Home, *, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.home = home
         self.children: dict[str, Running] = {}
         self._on_change = on_change
+        self._tell = tell
         self._failure: ChildFailed | None = None
         self._failed = asyncio.Event()
         self._kill_now = False
@@ -148,6 +155,7 @@ class Supervisor:
                 if delay_s is None:
                     self._give_up(running, f"ended five times within a minute (last with code {code})")
                     return
+                self._tell(f"{running.child.name} ended (code {code}) and is started again")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay_s):
                         await running.stop_asked.wait()
@@ -180,7 +188,7 @@ class Supervisor:
         finally:
             if processes.kill_session(process.pid, leader_gone=True):  # what it started goes with it
                 await processes.until_gone(process.pid)
-            running.pid = None
+            running.pid, running.state = None, State.ENDED
             running.ready.clear()
             processes.forget(self.home.run, child.name)
             self._on_change()
