@@ -4,9 +4,6 @@ import asyncio
 import logging
 from uuid import UUID
 
-import asyncpg
-import urllib3.exceptions
-from minio.error import MinioException
 from nats.aio.msg import Msg
 
 from doppel.basemodel.fetch import BaseModelCache
@@ -24,9 +21,6 @@ from services.trainer.settings import TrainerSettings, child_environment
 
 log = logging.getLogger(__name__)
 
-DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-BUCKET_AWAY = (OSError, urllib3.exceptions.HTTPError, MinioException)
-
 
 async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
     """Run the trainer until SIGTERM."""
@@ -35,9 +29,9 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
     store = RunStore(storage, settings.cache_dir / "runs")
     await asyncio.to_thread(store.sweep)
     try:
-        await lifecycle.wait_for("the database", database.open, on=DATABASE_AWAY)
-        await lifecycle.wait_for("the migrations (`doppel db migrate`)", runs.check, on=DATABASE_AWAY)
-        await lifecycle.wait_for("the bucket", storage.check, on=BUCKET_AWAY)
+        await lifecycle.wait_for("the database", database.open)
+        await lifecycle.wait_for("the migrations (`doppel db migrate`)", runs.check)
+        await lifecycle.wait_for("the bucket", storage.check)
         async with connect(lifecycle, settings, durables_of="trainer") as connection:
             handlers = Handlers(
                 Tools(

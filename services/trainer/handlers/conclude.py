@@ -8,7 +8,7 @@ from proto.artifacts import AdapterManifest, adapter_prefix, run_prefix
 from proto.train import AdapterRef, TrainResult
 from services.trainer.core.gate import judge
 from services.trainer.core.job import Finished
-from services.trainer.core.run import published, rejected
+from services.trainer.core.run import Run, published, rejected
 from services.trainer.handlers.news import say_progress
 from services.trainer.handlers.options import Attempt, Tools
 
@@ -40,11 +40,15 @@ async def conclude(tools: Tools, attempt: Attempt, finished: Finished) -> TrainR
             "precision": finished.precision,
         },
     )
-    # Nobody resumes an ended run: its checkpoints go, and where nothing was published all of ours.
+    # Nobody resumes an ended run: its checkpoints go, and where nothing was published everything.
     gone = await tools.runs.forget_checkpoints(run, keep=0)
-    own = [] if verdict.publish else [run_prefix(run.team_id, run.user_id, run.run_id, fence)]
-    await tools.store.forget([*gone, *own])
+    await tools.store.forget(gone if verdict.publish else [whole_run(run)])
     return result
+
+
+def whole_run(run: Run) -> str:
+    """What every holder of the run has written."""
+    return run_prefix(run.team_id, run.user_id, run.run_id, 0).rpartition("/")[0]
 
 
 async def _store_adapter(tools: Tools, attempt: Attempt, finished: Finished) -> AdapterRef:

@@ -12,7 +12,6 @@ from uuid import UUID
 from doppel.basemodel.prompt import render_system
 from doppel.bus import Delivery
 from proto import subjects
-from proto.artifacts import run_prefix
 from proto.errors import (
     BaseModelCorrupt,
     Cancelled,
@@ -28,7 +27,7 @@ from services.trainer.adapters.child import ChildKilled
 from services.trainer.core.plan import plan_run
 from services.trainer.core.run import MAX_CRASHES, Run, ended_in, result_key
 from services.trainer.core.shape import ModelShape, parse_shape
-from services.trainer.handlers.conclude import conclude
+from services.trainer.handlers.conclude import conclude, whole_run
 from services.trainer.handlers.follow import follow
 from services.trainer.handlers.news import say_progress
 from services.trainer.handlers.options import Attempt, Decided, Tools
@@ -141,8 +140,8 @@ class Handlers:
         except (Refusal, PermanentError) as error:
             await runs.end(run, lease.fence, ended_in(run, error))
             self.tools.gauges.ended("cancelled" if isinstance(error, Cancelled) else "failed")
-            own = run_prefix(run.team_id, run.user_id, run.run_id, lease.fence)
-            await self.tools.store.forget([*await runs.forget_checkpoints(run, keep=0), own])
+            await runs.forget_checkpoints(run, keep=0)
+            await self.tools.store.forget([whole_run(run)])
             raise
         except ChildKilled as error:
             crashed = error.crashed
