@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from doppel.settings import SettingsError, TelemetrySettings
 from doppel.telemetry import make_registry, set_up_logging, set_up_tracing
+from doppel.transient import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -113,17 +114,22 @@ class Lifecycle:
         what: str,
         attempt: Callable[[], Awaitable[T]],
         *,
-        on: tuple[type[Exception], ...],
+        on: tuple[type[Exception], ...] = (),
         timeout_s: float = 5.0,
     ) -> T:
-        """Try until it works, one log line each 10 s. Raises Stopping on SIGTERM, and whatever `on` omits."""
+        """Try until it works, one log line each 10 s. What passes by itself is tried again, and what `on` adds.
+
+        Raises Stopping on SIGTERM, and every other error at once.
+        """
         loop = asyncio.get_running_loop()
         logged_at = float("-inf")
         while True:
             try:
                 async with asyncio.timeout(timeout_s):
                     return await attempt()
-            except (TimeoutError, *on) as error:
+            except Exception as error:
+                if not (is_transient(error) or isinstance(error, on)):
+                    raise
                 if loop.time() - logged_at >= WAIT_LOG_S:
                     log.warning("waiting for %s", what, extra={"error": type(error).__name__})
                     logged_at = loop.time()

@@ -4,9 +4,14 @@ import os
 import socket
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 for name in [name for name in os.environ if name.startswith("DOPPEL_")]:  # noqa: TID251
     del os.environ[name]  # noqa: TID251  the developer's settings are not the tests'
+
+# A busy machine is slow, not wrong: no deadline per example.
+settings.register_profile("doppel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("doppel")
 
 pytest_plugins = ["tests.support.servers"]
 

@@ -140,7 +140,7 @@ async def raw_client(lifecycle: Lifecycle, settings: BusSettings) -> AsyncGenera
     async def probe() -> None:
         await (await open_client(settings, reconnect=False)).close()
 
-    await lifecycle.wait_for("the bus", probe, on=(OSError, nats.errors.Error))
+    await lifecycle.wait_for("the bus", probe)
     client = await open_client(settings)
     try:
         yield client

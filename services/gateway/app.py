@@ -19,7 +19,6 @@ from doppel.settings import SettingsError
 from doppel.slack.client import SlackAway, SlackConnection, SlackRefused, SlackUnknown, open_slack
 from doppel.transient import is_transient
 from proto import subjects
-from proto.errors import TransientError
 from proto.slack import EventCallback, SlackEvent
 from proto.subjects import consumer
 from services.gateway.adapters.avatars import Avatars
@@ -57,7 +56,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         lifecycle.not_ready("waiting for the database")
         database = Database(settings)
         stack.push_async_callback(database.close)
-        await open_database(lifecycle, database)
+        await lifecycle.wait_for("the database", database.open, timeout_s=DATABASE_S)
         timeout = aiohttp.ClientTimeout(total=settings.slack_timeout_s)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout, trust_env=False))
         slack = await stack.enter_async_context(open_slack(settings.slack_api_url, settings.slack_timeout_s))
@@ -236,17 +235,3 @@ async def repeat(
             log.log(
                 level, "sweep failed", extra={"sweep": what, "error": type(error).__name__}, exc_info=error
             )
-
-
-async def open_database(lifecycle: Lifecycle, database: Database) -> None:
-    """Wait for PostgreSQL."""
-
-    async def attempt() -> None:
-        try:
-            await database.open()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            raise TransientError("The database is away.") from error
-
-    await lifecycle.wait_for("the database", attempt, on=(TransientError,), timeout_s=DATABASE_S)

@@ -64,7 +64,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         lifecycle.not_ready("waiting for the database")
         database = Database(settings)
         stack.push_async_callback(database.close)
-        await open_database(lifecycle, database)
+        await lifecycle.wait_for("the database", database.open, timeout_s=DATABASE_S)
 
         lifecycle.not_ready("waiting for the bus")
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="inference"))
@@ -132,20 +132,6 @@ async def wait_for_base(
         on=(TransientError, BaseModelMissing, ArtifactCorrupt),
         timeout_s=FETCH_S,
     )
-
-
-async def open_database(lifecycle: Lifecycle, database: Database) -> None:
-    """Wait for PostgreSQL."""
-
-    async def attempt() -> None:
-        try:
-            await database.open()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            raise TransientError("The database is away.") from error
-
-    await lifecycle.wait_for("the database", attempt, on=(TransientError,), timeout_s=DATABASE_S)
 
 
 async def listen_for_adapters(lifecycle: Lifecycle, client: Client, handlers: Handlers) -> None:

@@ -6,7 +6,6 @@ import os
 import socket
 from uuid import UUID
 
-import asyncpg
 from nats.aio.msg import Msg
 
 from doppel.bus import bind, connect
@@ -27,8 +26,6 @@ from services.scraper.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-
 
 async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
     """Serve scrape.request until SIGTERM."""
@@ -42,8 +39,8 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
         database = Database(settings)
         stack.push_async_callback(database.close)
         repository = Repository(database)
-        await lifecycle.wait_for("PostgreSQL", database.open, on=_DATABASE_AWAY)
-        await lifecycle.wait_for("the migrations", repository.check_schema, on=_DATABASE_AWAY)
+        await lifecycle.wait_for("PostgreSQL", database.open)
+        await lifecycle.wait_for("the migrations", repository.check_schema)
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="scraper"))
         holding = Holding(repository, connection.bus, settings.scrape_lease_s)
         handlers = Handlers(
