@@ -18,7 +18,7 @@ from proto.persona import PersonaRequest, PersonaResult
 from proto.scrape import ScrapeRequest, ScrapeResult
 from proto.train import RecipeOverrides
 
-KINDS: Final = {".zip": "export", ".jsonl": "text", ".csv": "text"}
+KINDS: Final = {".zip": "export"}
 
 
 @click.command("import")
@@ -27,7 +27,7 @@ KINDS: Final = {".zip": "export", ".jsonl": "text", ".csv": "text"}
 @options.waits
 @options.json_line
 def import_(file: Path, team_id: str, *, wait: bool, timeout_s: float, as_json: bool) -> None:
-    """Upload a Slack export (ZIP), or messages as JSONL or CSV, and read it into a corpus."""
+    """Upload a Slack export (ZIP) and read it into a corpus."""
     kind = KINDS.get(file.suffix.lower())
     if kind is None:
         raise click.BadParameter(f"{file.name} is none of {', '.join(KINDS)}")

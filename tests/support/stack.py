@@ -19,8 +19,9 @@ DOWN_S = 90
 QUICK: dict[str, str] = {  # a tiny model, short leases and waits: the same code, less waiting
     "DOPPEL_BASE_MODEL": "tiny",
     "DOPPEL_ACK_WAIT_S": "4",
-    "DOPPEL_RUN_LEASE_S": "6",
-    "DOPPEL_SCRAPE_LEASE_S": "6",
+    "DOPPEL_RUN_LEASE_S": "3",
+    "DOPPEL_SCRAPE_LEASE_S": "3",
+    "DOPPEL_QUEUE_POLL_S": "1",
     "DOPPEL_CLAIM_TTL_S": "3",
     "DOPPEL_SLACK_TIMEOUT_S": "2",
     "DOPPEL_SETTLE_S": "6",
