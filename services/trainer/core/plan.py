@@ -95,7 +95,7 @@ def plan_run(
 ) -> Plan:
     """Choose what the request left open. Raises DatasetTooSmall and PlanInvalid."""
     if samples.train < min_samples or not samples.validation or not samples.test:
-        raise DatasetTooSmall(user_id, samples.train, min_samples)
+        raise DatasetTooSmall(user_id, samples.total, min_samples)
     preset = preset_for(shape, device)
     rank = overrides.lora_rank or min(preset.lora_rank, max_lora_rank)
     if rank > max_lora_rank:
