@@ -30,13 +30,14 @@ def question(
     timeout_s: float,
     temperature: float,
     seed: int | None = None,
+    speaker: str = UNKNOWN_SPEAKER,
 ) -> GenerateRequest:
     """One request, as the gateway would ask for a mention by somebody."""
     return GenerateRequest(
         request_id=work.new_request_id(),
         team_id=team_id,
         user_id=user_id,
-        turns=(Turn(role="user", content=f"{UNKNOWN_SPEAKER}: {text}"),),
+        turns=(Turn(role="user", content=f"{speaker}: {text}"),),
         sampling=Sampling(temperature=temperature, seed=seed),
         deadline_at=datetime.now(UTC) + timedelta(seconds=timeout_s),
     )
@@ -57,6 +58,9 @@ async def ask(bus: Bus, request: GenerateRequest, *, timeout_s: float) -> Genera
     "--text", "texts", multiple=True, help="What to say to them; without it, a list of sample inputs."
 )
 @click.option(
+    "--as", "speaker", default=UNKNOWN_SPEAKER, show_default=True, help="Who says it: a display name."
+)
+@click.option(
     "--temperature", type=float, default=0.7, show_default=True, help="0 is always the likeliest word."
 )
 @click.option("--seed", type=int, help="The same seed draws the same words.")
@@ -66,6 +70,7 @@ def generate(
     team_id: str,
     who: str | None,
     texts: tuple[str, ...],
+    speaker: str,
     temperature: float,
     seed: int | None,
     *,
@@ -79,7 +84,15 @@ def generate(
         target = Target.find()
         user_id = (await resolve(target, team_id, who)).user_id if who else None
         requests = [
-            question(team_id, user_id, text, timeout_s=timeout_s, temperature=temperature, seed=seed)
+            question(
+                team_id,
+                user_id,
+                text,
+                timeout_s=timeout_s,
+                temperature=temperature,
+                seed=seed,
+                speaker=speaker,
+            )
             for text in texts or SAMPLES
         ]
         async with open_bus(target.bus) as bus:
