@@ -20,6 +20,7 @@ from doppel.local.restarts import Restarts
 
 log = logging.getLogger(__name__)
 
+UNSERVED_STOP_S: Final = 5.0
 LOG_LIMIT_BYTES: Final = 20 * 1024 * 1024
 
 
@@ -182,7 +183,7 @@ class Supervisor:
                 end = group.create_task(process.wait())
                 await asyncio.wait((stop, end), return_when=asyncio.FIRST_COMPLETED)
                 if not end.done():
-                    await self._end(child, process)
+                    await self._end(running, process)
                 asking.cancel()
                 stop.cancel()
         finally:
@@ -194,12 +195,14 @@ class Supervisor:
             self._on_change()
         return process.returncode or 0
 
-    async def _end(self, child: Child, process: Process) -> None:
-        """Its signal, its time, then SIGKILL."""
+    async def _end(self, running: Running, process: Process) -> None:
+        """Its signal, its time, then SIGKILL. Who has not served yet has nothing to drain."""
+        child = running.child
+        served = running.state is State.READY
         with contextlib.suppress(TimeoutError, ProcessLookupError):
             if not self._kill_now:
                 process.send_signal(child.stop_signal)
-                async with asyncio.timeout(child.stop_s):
+                async with asyncio.timeout(child.stop_s if served else min(child.stop_s, UNSERVED_STOP_S)):
                     await process.wait()
         if process.returncode is None:
             log.warning("child killed", extra={"child": child.name})

@@ -133,3 +133,18 @@ asyncio.run(main())
     supervisor.kill()
     await supervisor.wait()
     assert await child.ended(within_s=5)
+
+
+async def test_a_child_that_has_not_served_yet_is_not_waited_for_long(tmp_path: Path) -> None:
+    home, begun = home_in(tmp_path), tmp_path / "begun"
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + serving(begun)
+    child = python("child", deaf, tmp_path / "never", stop_s=60)
+    async with Supervisor(home) as supervisor:
+        supervisor.launch(child)
+
+        async def runs() -> bool:
+            return begun.exists()
+
+        await eventually(runs, what="the child runs", within_s=10)
+        async with asyncio.timeout(10):
+            await supervisor.stop(["child"])
