@@ -15,6 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from doppel.cli.command_setup import RolePasswords
+from doppel.cli.reference import commands_page
 from doppel.local.settings import LocalSettings
 from doppel.settings import PREFIX, SharedSettings
 from proto import errors
@@ -144,6 +146,7 @@ def settings_classes() -> dict[str, type[BaseSettings]]:
         ]
         found[room] = own[-1]
     found["doppel up"] = LocalSettings
+    found["doppel db migrate"] = RolePasswords
     return found
 
 
@@ -222,6 +225,7 @@ def outputs() -> dict[Path, str]:
     files[ROOT / "proto" / "schema" / "asyncapi.json"] = json.dumps(asyncapi(), indent=1) + "\n"
     files[ROOT / "docs" / "reference" / "subjects.md"] = subjects_page()
     files[ROOT / "docs" / "reference" / "errors.md"] = errors_page()
+    files[ROOT / "docs" / "reference" / "commands.md"] = commands_page(NOTE)
     files[ROOT / "docs" / "reference" / "settings.md"] = settings_page()
     files[ROOT / "deploy" / ".env.example"] = env_example()
     return files
