@@ -1,4 +1,4 @@
-"""One stack for the whole session: two gateways, everything else once, the tiny model."""
+"""One stack for all of these tests, gone before others begin: two gateways, the rest once, the tiny model."""
 
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.stack import QUICK, Stack
 from tests.support.story import Workspace
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
     """`doppel up` until the last test; then it must leave cleanly, with nothing behind it."""
     home: Path = tmp_path_factory.mktemp("stack") / "home"
@@ -24,20 +24,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
     assert running.leftovers() == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def http() -> AsyncGenerator[aiohttp.ClientSession]:
     """A plain HTTP client."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         yield session
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def workspace(stack: Stack, http: aiohttp.ClientSession) -> Workspace:
     """The playground of the stack."""
     return Workspace(http, stack.endpoints["playground_url"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def bus(stack: Stack) -> AsyncGenerator[BusReader]:
     """A foreign NATS client, as somebody in ops would use it."""
     client = Client()
