@@ -63,6 +63,7 @@ def end_with_owner() -> None:
     if owner is None or owner[0] == os.getpid() or _watching.is_set():
         return
     _watching.set()
+    logging.getLogger("vllm").setLevel(logging.ERROR)  # its warnings are a line per tensor
     pid, start = owner
     try:
         handle = os.pidfd_open(pid)

@@ -90,7 +90,7 @@ class VllmEngine:
     """The engine of this process."""
 
     def __init__(self, engine: Any, context: int, zero: LoraFolder) -> None:
-        self._engine = engine
+        self._engine: Any = engine
         self._context = context
         self._zero = zero
 
@@ -102,7 +102,7 @@ class VllmEngine:
     @property
     def is_dead(self) -> bool:
         """Whether its processes ended."""
-        return bool(self._engine.errored)
+        return self._engine is None or bool(self._engine.errored)
 
     async def generate(
         self,
@@ -183,8 +183,13 @@ class VllmEngine:
         await self.generate(PROBE_ID, [0], drawing, None, lambda _: None)
 
     def close(self) -> None:
-        """End the engine's processes."""
-        self._engine.shutdown()  # nothing runs any more: no time to be given
+        """End the engine's processes: after the drain nothing runs any more."""
+        logging.getLogger("vllm").setLevel(logging.ERROR)  # it warns of what is meant
+        engine, self._engine = self._engine, None
+        engine.shutdown(timeout=0)
+        engine.shutdown = lambda: (
+            None
+        )  # its destructor calls it again, at the interpreter's end, when it fails
 
 
 @contextlib.asynccontextmanager
@@ -211,6 +216,7 @@ async def open_engine(
                 started.result().shutdown()
             raise Stopping
         engine = VllmEngine(started.result(), context, zero)
+        del started
     try:
         yield engine
     finally:
@@ -224,12 +230,12 @@ def _end_children() -> None:
 
 def start_engine(settings: InferenceSettings, model: Path, context: int) -> Any:
     """Import vLLM and start its processes (blocking)."""
+    logging.getLogger("vllm").setLevel(logging.WARNING)  # below, it tells of requests
     from vllm import AsyncEngineArgs, AsyncLLMEngine
     from vllm.model_executor.models import ModelRegistry
     from vllm.model_executor.models.llama import LlamaForCausalLM
     from vllm.platforms import current_platform
 
-    logging.getLogger("vllm").setLevel(logging.WARNING)  # below, it tells of requests
     on_cpu = bool(current_platform.is_cpu())
     # Else vLLM starts one more process, only to import this class and look at it: a third of the start.
     ModelRegistry.register_model("LlamaForCausalLM", LlamaForCausalLM)
@@ -245,6 +251,7 @@ def start_engine(settings: InferenceSettings, model: Path, context: int) -> Any:
         max_lora_rank=settings.max_lora_rank,
         enforce_eager=on_cpu,
         disable_log_stats=True,
+        use_tqdm_on_load=False,
         generation_config="vllm",  # sampling defaults are ours, not the folder's
     )
     engine = AsyncLLMEngine.from_engine_args(arguments)
