@@ -26,7 +26,7 @@ $(STAMP): $(REQUIREMENTS)/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "doppel needs Python 3.11 or newer; set PYTHON=python3.x."; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing (on Debian: apt install python3-venv)."; exit 1; }
 	$(BIN)/python -m pip install -q -r $(REQUIREMENTS)/uv.txt
-	$(UV_PIP) --no-deps -r $(REQUIREMENTS)/dev.txt
+	$(UV_PIP) --no-deps --compile-bytecode -r $(REQUIREMENTS)/dev.txt
 	$(UV_PIP) --no-deps -e .
 	@touch $@
 
