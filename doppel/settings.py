@@ -28,11 +28,9 @@ class _FileSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """All fields that have a file."""
-        found = ((name, self.get_field_value(field, name)[0]) for name, field in self._fields())
+        fields = self.settings_cls.model_fields
+        found = ((name, self.get_field_value(field, name)[0]) for name, field in fields.items())
         return {name: value for name, value in found if value is not None}
-
-    def _fields(self) -> list[tuple[str, Any]]:
-        return list(self.settings_cls.model_fields.items())
 
 
 class DoppelSettings(BaseSettings):

@@ -160,5 +160,5 @@ async def _wait_for_durables(lifecycle: Lifecycle, jetstream: JetStreamContext, 
     await lifecycle.wait_for(
         "the bus to be provisioned (`doppel bus apply`)",
         attempt,
-        on=(OSError, nats.errors.Error, nats.js.errors.Error),
+        on=(nats.js.errors.Error,),
     )

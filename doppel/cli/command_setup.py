@@ -1,7 +1,5 @@
 """``doppel setup · bus apply · db migrate · keys new``: what must be there before the services start."""
 
-import base64
-import secrets
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -17,6 +15,7 @@ from doppel.cli.terminal import Terminal, run
 from doppel.local.home import Home
 from doppel.local.settings import LocalSettings
 from doppel.migrate import migrate
+from doppel.secrets import new_key
 from doppel.settings import BusSettings, DatabaseSettings, DoppelSettings
 from doppel.storage import Storage
 
@@ -120,7 +119,7 @@ def keys() -> None:
 @keys.command("new")
 def new() -> None:
     """Print a new key for DOPPEL_ENCRYPTION_KEYS; put it in front of the old ones."""
-    click.echo(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    click.echo(new_key())
 
 
 COMMANDS: Final[tuple[click.Command, ...]] = (setup, bus, db, keys)

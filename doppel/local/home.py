@@ -1,6 +1,5 @@
 """The state folder ``.doppel/``: where everything of one local stack lies, its secrets and its ports."""
 
-import base64
 import contextlib
 import fcntl
 import json
@@ -15,6 +14,7 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from doppel.local.files import write_private
+from doppel.secrets import new_key
 
 SERVICES: Final = ("gateway", "scraper", "trainer", "inference")
 PORTS: Final = (20_000, 32_000)
@@ -43,9 +43,7 @@ class Secrets(BaseModel):
     signing_secret: str = Field(default_factory=lambda: secrets.token_hex(16), repr=False)
     bot_token: str = Field(default_factory=lambda: f"xoxb-local-{secrets.token_hex(12)}", repr=False)
     app_token: str = Field(default_factory=lambda: f"xapp-local-{secrets.token_hex(12)}", repr=False)
-    encryption_key: str = Field(
-        default_factory=lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(), repr=False
-    )
+    encryption_key: str = Field(default_factory=new_key, repr=False)
 
 
 @dataclass(frozen=True)

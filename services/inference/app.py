@@ -18,8 +18,7 @@ from doppel.database import Database
 from doppel.lifecycle import Lifecycle
 from doppel.settings import SettingsError
 from doppel.storage import Storage
-from doppel.transient import is_transient
-from proto.errors import ArtifactCorrupt, BaseModelMissing, TransientError
+from proto.errors import ArtifactCorrupt, BaseModelMissing
 from proto.subjects import GENERATE_REQUEST, TRAIN_RESULT, consumer
 from proto.train import TrainResult
 from services.inference.adapters.adapter_store import AdapterStore, BaseIdentity, own_folder
@@ -121,15 +120,11 @@ async def wait_for_base(
             return await cache.fetch(settings.base_model)
         except BaseModelUnusable as error:
             raise SettingsError(str(error)) from error
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            raise TransientError("The bucket is away.") from error
 
     return await lifecycle.wait_for(
         f"the base model {settings.base_model} in the bucket (`doppel setup`)",
         attempt,
-        on=(TransientError, BaseModelMissing, ArtifactCorrupt),
+        on=(BaseModelMissing, ArtifactCorrupt),
         timeout_s=FETCH_S,
     )
 

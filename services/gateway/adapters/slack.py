@@ -102,38 +102,19 @@ class SlackWorkspace:
         return str(answer["channel"]["id"])
 
     async def fetch_thread(self, channel: str, thread_ts: str, *, oldest: str = "0") -> list[dict[str, Any]]:
-        """A thread, oldest first, each message once though pages may repeat its root."""
-        found: dict[str, dict[str, Any]] = {}
-        cursor: str | None = None
-        for _ in range(MOST_PAGES):
-            answer = await self._call(
-                "conversations.replies",
-                channel=channel,
-                ts=thread_ts,
-                oldest=oldest,
-                limit=PAGE,
-                cursor=cursor,
-                include_all_metadata=True,
-            )
-            found.update({str(each["ts"]): each for each in answer.get("messages") or []})
-            cursor = _next_cursor(answer)
-            if cursor is None:
-                break
-        return [found[ts] for ts in sorted(found)]
+        """A thread, oldest first."""
+        return await self._pages("conversations.replies", channel=channel, ts=thread_ts, oldest=oldest)
 
     async def fetch_history(self, channel: str, *, oldest: str) -> list[dict[str, Any]]:
         """What stands in a channel since `oldest`, without replies."""
+        return await self._pages("conversations.history", channel=channel, oldest=oldest)
+
+    async def _pages(self, method: str, **where: str) -> list[dict[str, Any]]:
+        """Messages, oldest first, each once though pages may repeat a thread's root."""
         found: dict[str, dict[str, Any]] = {}
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            answer = await self._call(
-                "conversations.history",
-                channel=channel,
-                oldest=oldest,
-                limit=PAGE,
-                cursor=cursor,
-                include_all_metadata=True,
-            )
+            answer = await self._call(method, **where, limit=PAGE, cursor=cursor, include_all_metadata=True)
             found.update({str(each["ts"]): each for each in answer.get("messages") or []})
             cursor = _next_cursor(answer)
             if cursor is None:

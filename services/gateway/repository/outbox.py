@@ -48,14 +48,6 @@ class Outbox:
         )
         return None if record is None else row_of(record)
 
-    async def fetch_by_key(self, key: Key) -> OutboxRow | None:
-        """The row of one effect."""
-        record = await self._database.fetchrow(
-            "select * from gateway.outbox where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)",
-            *values_of(key),
-        )
-        return None if record is None else row_of(record)
-
     async def claim_due(self, claim_s: float, request_id: UUID | None = None) -> OutboxRow | None:
         """Take one message that may go out now; part n only after part n-1 is out."""
         record = await self._database.fetchrow(

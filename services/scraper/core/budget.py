@@ -5,7 +5,6 @@ that the gateway's own calls keep room. A long Retry-After is another regime (on
 commercially distributed apps) and is obeyed as it stands.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 SHARE: Final = 0.8
@@ -21,14 +20,6 @@ _PER_MINUTE: Final = {
     "conversations.join": 50,
     "users.list": 20,
 }
-
-
-@dataclass(frozen=True)
-class Slot:
-    """When the next call may go, and how long the interval is now."""
-
-    wait_s: float
-    interval_s: float
 
 
 def slowest_interval_s(method: str) -> float:
