@@ -15,7 +15,7 @@ UV_PIP := $(BIN)/uv pip install --python $(BIN)/python $(if $(TORCH_BACKEND),--t
 REQUIREMENTS := deploy/requirements
 STAMP := $(VENV)/.installed
 
-.PHONY: help install lint test demo lock schema clean test-unit test-integration test-e2e
+.PHONY: help install lint test demo lock schema clean bench-scraper test-unit test-integration test-e2e
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ test-integration: install ## one service against real servers
 
 test-e2e: install ## the story, through the playground
 	$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+bench-scraper: install ## how fast a history is read, beside its bounds (last line: JSON)
+	$(BIN)/python -m bench.scraper $(ARGS)
 
 lint: install ## format, lint, import contracts, types, drift of generated files
 	$(BIN)/ruff format --check .
