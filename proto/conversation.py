@@ -1,6 +1,6 @@
 """What people said: one normal form of a message, the turns of a prompt, a sample of a dataset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Literal
 
@@ -67,9 +67,54 @@ class Sample(Body):
     turns: tuple[Turn, ...] = Field(
         description="Context, oldest first, without the system turn; ends with a user turn."
     )
-    response: str = Field(repr=False, description="The persona's own words; the loss is on these only.")
+    response: str = Field(
+        repr=False,
+        description="The persona's own words; the loss is on these only. Messages in a row: a blank line between.",
+    )
     channel_id: ChannelId
-    ts: Ts
+    ts: Ts = Field(description="Of the answer's first message.")
+    thread_ts: Ts | None = Field(default=None, description="Its thread; absent in a channel.")
+    conversation: str = Field(
+        default="", description="The conversation it was cut from; never in two splits."
+    )
+
+
+PART_BREAK = "\n\n"
+"""Between the parts of a response: messages that were written in a row, and are to be sent in a row."""
+
+_FENCE = "```"
+
+
+def join_parts(parts: Iterable[str]) -> str:
+    """Several messages as one response. A blank line means "next message", so one inside a message becomes a newline.
+
+    A code block that its message leaves open is closed, so that it can't swallow the messages that follow.
+    """
+    return PART_BREAK.join(part for text in parts if (part := _as_part(text)))
+
+
+def split_parts(response: str) -> tuple[str, ...]:
+    """The messages of a response, never cut inside a code block. Gives back what `join_parts` joined."""
+    parts: list[list[str]] = [[]]
+    in_code = False
+    for line in _lines(response):
+        if not in_code and not line.strip():
+            parts.append([])
+            continue
+        parts[-1].append(line)
+        in_code ^= line.count(_FENCE) % 2 == 1
+    return tuple(part for lines in parts if (part := "\n".join(lines).strip()))
+
+
+def _as_part(text: str) -> str:
+    part = "\n".join(line for line in _lines(text) if line.strip()).strip()
+    # Counted line by line, as `split_parts` does: three marks that a line break tears apart are no fence.
+    is_open = sum(line.count(_FENCE) for line in part.split("\n")) % 2 == 1
+    return f"{part}\n{_FENCE}" if is_open else part
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 TURN_LIMIT = 40_000
@@ -85,8 +130,9 @@ def render_turns(
 
     The persona's own words become assistant turns, bare. Everybody else's become user turns, each message as
     ``<display name>: <text>``; a mention of the persona that opens it is left out, since who is asked is said by
-    the prompt already. Neighbours of one role become one turn, joined by a newline. `names`: user id → display
-    name; who is missing there is "someone", an app is "app". Messages without text leave no trace.
+    the prompt already. Neighbours of one role become one turn: others' joined by a newline, the persona's own as
+    `join_parts` does, so that several messages in a row stay several. `names`: user id → display name; who is
+    missing there is "someone", an app is "app". Messages without text leave no trace.
     """
     own_name = _speaker(names.get(persona_user_id or ""))
     turns: list[tuple[Literal["user", "assistant"], list[str]]] = []
@@ -104,7 +150,12 @@ def render_turns(
             turns[-1][1].append(line)
         else:
             turns.append((role, [line]))
-    return tuple(Turn(role=role, content="\n".join(lines)[-TURN_LIMIT:]) for role, lines in turns)
+    return tuple(
+        Turn(
+            role=role, content=(join_parts(lines) if role == "assistant" else "\n".join(lines))[-TURN_LIMIT:]
+        )
+        for role, lines in turns
+    )
 
 
 def _speaker_of(message: Message, names: Mapping[str, str]) -> str:

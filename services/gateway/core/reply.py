@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from doppel.slack import mrkdwn
+from proto.conversation import PART_BREAK, split_parts
 from services.gateway.core.thread import Voice
 
 PART_LIMIT: Final = 3000  # characters after escaping: a section's limit
 MAX_PARTS: Final = 10
+MAX_MESSAGES: Final = 5  # of a persona in a row; what comes after them goes into the last
 METADATA_TYPE: Final = "doppel_reply"
 EMPTY: Final = "I have nothing to say to that."
 _ESCAPED_MENTION: Final = re.compile(r"&lt;@([UW][A-Z0-9]{1,30})&gt;")
@@ -17,10 +19,21 @@ Post = dict[str, Any]
 
 
 def render_answer(text: str, voice: Voice, *, icon_url: str, note: str | None = None) -> list[Post]:
-    """The parts of an answer, ready for chat.postMessage. At least one."""
-    harmless = mrkdwn.defuse(f"({note}) {text}" if note else text).strip() or EMPTY
-    parts = mrkdwn.split(harmless, PART_LIMIT)[:MAX_PARTS]
+    """The parts of an answer, ready for chat.postMessage. At least one.
+
+    A persona answers as its person writes, in several messages where these would; the base model in one.
+    """
+    noted = f"({note}) {text}" if note else text
+    messages = [noted] if voice.user_id is None else _messages_of(noted)
+    harmless = [said for message in messages if (said := mrkdwn.defuse(message).strip())] or [EMPTY]
+    parts = [part for message in harmless for part in mrkdwn.split(message, PART_LIMIT)][:MAX_PARTS]
     return [_answer_post(part, voice, icon_url) for part in parts]
+
+
+def _messages_of(text: str) -> list[str]:
+    said = split_parts(text)
+    last = MAX_MESSAGES - 1
+    return [*said[:last], PART_BREAK.join(said[last:])]
 
 
 def _answer_post(text: str, voice: Voice, icon_url: str) -> Post:

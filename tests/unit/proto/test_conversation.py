@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proto.conversation import Message, WordsOf, render_turns
+from proto.conversation import PART_BREAK, Message, WordsOf, join_parts, render_turns, split_parts
 
 NAMES = {"U0ADA": "Ada", "U0BRAM": "Bram\nthe  second", "U0CHIYO": "Chiyo"}
 
@@ -69,4 +69,39 @@ def test_roles_take_turns_and_nothing_said_is_lost(said_rows: list[Any]) -> None
     whole = "\n".join(turn.content for turn in turns)
     for message in messages:
         if not message.text.startswith("@"):
-            assert message.text.strip() in whole
+            assert message.text.strip() in whole or join_parts([message.text]) in whole
+
+
+parts = st.lists(
+    st.text(st.sampled_from("ab `\n\r\t>.") | st.characters(), max_size=40) | st.just("```x\n\ny```")
+)
+
+
+def test_several_messages_in_a_row_stay_several() -> None:
+    turns = render_turns([said("U0ADA", "one"), said("U0ADA", "two\n\nand more")], "U0ADA", NAMES)
+    assert [turn.content for turn in turns] == ["one\n\ntwo\nand more"]
+    assert split_parts(turns[0].content) == ("one", "two\nand more")
+
+
+def test_a_code_block_is_never_cut() -> None:
+    answer = "look:\n\n```\nfirst\n\nsecond\n```\n\nthat is all"
+    assert split_parts(answer) == ("look:", "```\nfirst\n\nsecond\n```", "that is all")
+    assert split_parts("```\nnever\n\nclosed") == ("```\nnever\n\nclosed",)
+
+
+def test_a_message_with_an_open_code_block_does_not_swallow_the_next() -> None:
+    assert split_parts(join_parts(["```let it be", "gone"])) == ("```let it be\n```", "gone")
+
+
+@given(parts)
+def test_what_is_joined_is_split_again(texts: list[str]) -> None:
+    joined = join_parts(texts)
+    expected = tuple(part for text in texts if (part := join_parts([text])))
+    assert split_parts(joined) == expected
+    assert join_parts(split_parts(joined)) == joined
+    assert PART_BREAK not in "".join(expected) or not expected
+
+
+@given(st.text(st.sampled_from("a`\n \r"), max_size=80))
+def test_splitting_loses_no_word(text: str) -> None:
+    assert "".join("".join(split_parts(text)).split()) == "".join(text.split())

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.gateway.core.reply import (
     EMPTY,
+    MAX_MESSAGES,
     MAX_PARTS,
     PART_LIMIT,
     ai_label,
@@ -32,6 +33,25 @@ def test_every_part_of_a_persona_says_that_an_ai_wrote_it() -> None:
         assert part["icon_url"] == URL
         assert part["blocks"][0]["text"]["text"] == part["text"]
         assert part["blocks"][-1]["elements"][0]["text"] == ai_label("Ada")
+
+
+def texts(answer: str, voice: Voice = ADA) -> list[str]:
+    return [part["text"] for part in render_answer(answer, voice, icon_url=URL)]
+
+
+def test_a_persona_answers_in_several_messages_where_its_person_would() -> None:
+    assert texts("one\n\ntwo\nlines\n \nthree") == ["one", "two\nlines", "three"]
+    assert texts("see\n\n```\na\n\nb\n```") == ["see", "```\na\n\nb\n```"]
+
+
+def test_a_persona_sends_five_messages_at_most_and_says_all() -> None:
+    said = texts("\n\n".join("abcdefgh"))
+    assert len(said) == MAX_MESSAGES
+    assert said[-1] == "e\n\nf\n\ng\n\nh"
+
+
+def test_the_base_model_answers_in_one_message() -> None:
+    assert texts("one\n\ntwo", ITSELF) == ["one\n\ntwo"]
 
 
 def test_the_bot_itself_wears_no_disguise() -> None:

@@ -92,7 +92,7 @@ def test_a_personas_posts_are_its_own_and_so_are_the_persons() -> None:
         },
     ]
     assert [(turn.role, turn.content) for turn in turns(thread, "so?", ADA)] == [
-        ("assistant", "from Ada's hand\nfrom us"),
+        ("assistant", "from Ada's hand\n\nfrom us"),
         ("user", "app: another\napp: forged\nBram: so?"),
     ]
 
