@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt
 
 from proto.body import Body, ObjectKey, Sha256, TeamId, Ts, UserId
 from proto.conversation import Person
-from proto.scrape import SampleCounts
+from proto.scrape import SampleCounts, Window
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")  # fit · early stop · voice report
@@ -113,6 +113,13 @@ class CorpusManifest(Manifest):
     channels: dict[str, str] = Field(default={}, repr=False, description="channel_id → name at reading time.")
     message_count: NonNegativeInt
     person_count: NonNegativeInt
+    content_sha256: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="Hash over the names and hashes of people and shards: equal means nothing changed.",
+    )
+    window: Window = Field(default=Window(), description="Which part of the history was asked for.")
+    dropped: dict[str, int] = Field(default={}, description="Reason → messages of the history left out.")
 
 
 PEOPLE_FILE = "people.json"

@@ -1,5 +1,6 @@
 """Histories → the shards of a corpus, on disk. Blocking: runs in a thread of `work.Threads`."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from services.scraper.adapters.export_zip import ExportZip
 from services.scraper.adapters.gathering import Gathering
 from services.scraper.adapters.shards import read_lines, write_lines
 from services.scraper.adapters.work import Work
-from services.scraper.core.normalise import Deleted, Dropped, Said, normalise
+from services.scraper.core.normalise import Deleted, Dropped, Outcome, Said, normalise
 from services.scraper.core.people import names_of
 from services.scraper.core.source import TsWindow
 
@@ -34,6 +35,14 @@ class Built:
     channels: dict[str, str] = field(repr=False)
     shards: tuple[ShardEntry, ...]
     dropped: dict[str, int]
+
+    @property
+    def content_sha256(self) -> str:
+        """What the corpus says, whoever read it and when: two with the same are one."""
+        digest = hashlib.sha256()
+        for entry in (self.people, *self.shards):
+            digest.update(f"{entry.name} {entry.sha256}\n".encode())
+        return digest.hexdigest()
 
     @property
     def message_count(self) -> int:
@@ -65,6 +74,31 @@ def build_from_export(path: Path, team_id: str, window: TsWindow, folder: Path, 
                     dropped[reason] += 1
         work.channels_done = work.channel_count
         return _write(gathering, export.people, export.channels, folder, dropped, work)
+
+
+def build_from_outcomes(
+    outcomes: Iterable[tuple[str, Outcome]],
+    people: list[Person],
+    channels: dict[str, str],
+    folder: Path,
+    work: Work,
+) -> Built:
+    """Join what any source made of its messages: ``(channel id, outcome)`` in any order, copies allowed.
+
+    Of two copies the later edited one stays; a deletion removes every copy. Raises Stopped.
+    """
+    dropped: Counter[str] = Counter()
+    with Gathering(folder / "gathering.sqlite") as gathering:
+        for channel_id, outcome in outcomes:
+            work.advance()
+            match outcome:
+                case Said(message, edited_ts):
+                    gathering.add(message, edited_ts)
+                case Deleted(ts):
+                    gathering.remove(channel_id, ts)
+                case Dropped(reason):
+                    dropped[reason] += 1
+        return _write(gathering, people, channels, folder, dropped, work)
 
 
 def build_from_pages(
