@@ -4,32 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
-
-from proto.body import UserId
 from proto.conversation import Person
+from services.scraper.core.fields import parse_text, parse_user_id
+
+__all__ = ["NAME_LIMIT", "home_teams", "names_of", "parse_person", "parse_text", "parse_user_id"]
 
 NAME_LIMIT = 200
-_USER_ID: TypeAdapter[str] = TypeAdapter(UserId)
-
-
-def parse_user_id(value: Any) -> str | None:
-    """A user id, or None."""
-    if not isinstance(value, str):
-        return None
-    try:
-        return _USER_ID.validate_python(value)
-    except ValidationError:
-        return None
-
-
-def parse_text(value: Any) -> str:
-    """A string field; anything else is empty. Neither NUL nor lone surrogates."""
-    if not isinstance(value, str):
-        return ""
-    if value.isascii():
-        return value.replace("\x00", "")
-    return value.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def parse_person(raw: Any, home: frozenset[str]) -> Person | None:
