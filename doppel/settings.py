@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import (
@@ -117,6 +117,24 @@ class DatabaseSettings(DoppelSettings):
         description="postgresql://user:password@host:port/database",
     )
     postgres_pool_size: PositiveInt = Field(default=5, description="Connections a replica may hold.")
+
+
+SLACKS_PERMISSION: Final = "i-have-slacks-permission"
+
+
+class SourceSettings(DoppelSettings):
+    """The operator's word on what a persona may be trained on."""
+
+    train_on_slack_api: str = Field(
+        default="",
+        description=f"`{SLACKS_PERMISSION}` allows training on messages read through Slack's API. "
+        "Anything else: exports and text files only.",
+    )
+
+    @property
+    def may_train_on_slack_api(self) -> bool:
+        """Only those very words are a yes."""
+        return self.train_on_slack_api == SLACKS_PERMISSION
 
 
 class SharedSettings(TelemetrySettings, BusSettings, StorageSettings, DatabaseSettings):

@@ -3,7 +3,7 @@
 DoppelError
 ├─ Refusal                  an expected no: typed result, ack, nothing parked
 │  ├─ NoConsent · PersonaUnknown · PersonaNotAllowed · NotInstalled
-│  ├─ CorpusMissing · DatasetMissing · DatasetTooSmall · SourceNotAllowed · ExportInvalid
+│  ├─ CorpusMissing · DatasetMissing · DatasetTooSmall · SourceNotAllowed · ExportInvalid · TextInvalid
 │  ├─ AdapterMissing · PlanInvalid · RequestInvalid
 │  └─ DeadlinePassed · Cancelled
 ├─ PermanentError           will not get better: parked, typed result, term
@@ -158,6 +158,18 @@ class ExportInvalid(Refusal):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"That export can't be read: {reason}. Export it again from Slack and import the ZIP as it came."
+        )
+
+
+class TextInvalid(Refusal):
+    """The uploaded text file can't be read."""
+
+    code = "text_invalid"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"That text file can't be read: {reason}. Correct the file and import it again; "
+            "docs/how-to/bring-your-own-text.md shows the format."
         )
 
 

@@ -1,6 +1,6 @@
 """Reading a history and cutting datasets: ``scrape.request`` · ``scrape.progress`` · ``scrape.result``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, NonNegativeInt, StringConstraints
@@ -14,6 +14,11 @@ Source = Annotated[
         pattern=r"^(api|corpus:latest|(export|text):workspaces/[A-Z0-9]{2,31}/exports/[0-9a-f]{64}\.(zip|jsonl|csv))$"
     ),
 ]
+
+
+TEXT_REQUIRED: Final = ("time", "channel", "text")
+TEXT_OPTIONAL: Final = ("author", "author_id", "thread", "is_bot")
+"""Fields of a text file: the keys of a JSONL object, the columns of a CSV. Others are ignored."""
 
 
 class Window(Body):
@@ -53,6 +58,10 @@ class ScrapeProgress(Body):
     total: NonNegativeInt = Field(default=0, description="0: unknown.")
     channels_done: NonNegativeInt = 0
     channel_count: NonNegativeInt = 0
+    requests: NonNegativeInt = Field(default=0, description="Calls to Slack made so far.")
+    slow_mode: bool = Field(
+        default=False, description="Slack gives this app one page of 15 a minute; `eta_s` reckons with it."
+    )
     eta_s: float | None = None
 
 

@@ -16,10 +16,14 @@ from doppel.slack.client import open_slack
 from doppel.storage import Storage
 from proto.subjects import SCRAPE_CANCEL, SCRAPE_REQUEST, consumer
 from services.scraper.adapters.datasets import Rules
+from services.scraper.adapters.scrape_gauges import ScrapeGauges
+from services.scraper.adapters.waiting import find_waiting
 from services.scraper.adapters.work import Threads
 from services.scraper.core.samples import Shape
 from services.scraper.handlers import Handlers
 from services.scraper.handlers.api_source import ApiSource
+from services.scraper.handlers.cancels import Cancels
+from services.scraper.handlers.histories import Histories
 from services.scraper.handlers.hold import Holding
 from services.scraper.repository import Repository
 from services.scraper.settings import Settings
@@ -43,21 +47,34 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
         await lifecycle.wait_for("the migrations", repository.check_schema)
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="scraper"))
         holding = Holding(repository, connection.bus, settings.scrape_lease_s)
+        gauges = ScrapeGauges(lifecycle.registry)
+        jetstream = connection.bus.jetstream
+        cancels = Cancels(repository, holding, connection.bus, lambda about: find_waiting(jetstream, about))
         handlers = Handlers(
             bus=connection.bus,
             storage=storage,
             repository=repository,
             holding=holding,
-            api=ApiSource(
-                repository=repository,
+            cancels=cancels,
+            histories=Histories(
                 storage=storage,
-                slack=slack,
-                tokens=_tokens(settings),
+                repository=repository,
+                api=ApiSource(
+                    repository=repository,
+                    storage=storage,
+                    slack=slack,
+                    tokens=_tokens(settings),
+                    threads=threads,
+                    calls_at_once=settings.slack_calls_at_once,
+                    channels_at_once=settings.channels_at_once,
+                ),
                 threads=threads,
-                calls_at_once=settings.slack_calls_at_once,
-                channels_at_once=settings.channels_at_once,
+                gauges=gauges,
+                api_allowed=settings.may_train_on_slack_api,
+                export_bytes=settings.export_bytes,
             ),
             threads=threads,
+            gauges=gauges,
             rules=Rules(
                 Shape(settings.context_messages, settings.context_characters),
                 settings.min_samples,
@@ -65,15 +82,13 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
                 settings.dataset_seed,
             ),
             holder=f"{socket.gethostname()}/{os.getpid()}",
-            train_on_slack_api=settings.train_on_slack_api,
             scratch_folder=settings.scratch_folder,
-            export_bytes=settings.export_bytes,
             lease_ttl_s=settings.scrape_lease_s,
         )
 
         async def on_cancel(message: Msg) -> None:
             with contextlib.suppress(ValueError):  # not an id of ours
-                handlers.on_scrape_cancel(UUID(message.subject.rpartition(".")[2]))
+                await cancels.on_scrape_cancel(UUID(message.subject.rpartition(".")[2]))
 
         await connection.bus.client.subscribe(SCRAPE_CANCEL.name, cb=on_cancel)
         bind(

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from pydantic import ByteSize, Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 
-from doppel.settings import SharedSettings
+from doppel.settings import SharedSettings, SourceSettings
 
 GIB = 1024**3
 
 
-class Settings(SharedSettings):
+class Settings(SharedSettings, SourceSettings):
     """Environment of ``python -m services.scraper``: ``DOPPEL_<NAME>``."""
 
     encryption_keys: SecretStr = Field(
@@ -20,11 +20,6 @@ class Settings(SharedSettings):
         default="https://slack.com/api/", description="Slack's Web API, or the playground's."
     )
     slack_timeout_s: PositiveFloat = Field(default=15, description="A Slack call ends within this.")
-    train_on_slack_api: str = Field(
-        default="",
-        description="`i-have-slacks-permission` allows training on messages read through Slack's API. "
-        "Anything else: exports only.",
-    )
     slack_calls_at_once: PositiveInt = Field(
         default=8, description="Calls that one scrape makes side by side."
     )
@@ -38,6 +33,10 @@ class Settings(SharedSettings):
     export_bytes: ByteSize = Field(default=ByteSize(20 * GIB), description="A larger upload is refused.")
     scrape_lease_s: PositiveFloat = Field(
         default=45, description="Without renewal for so long, another replica takes a scrape over."
+    )
+    upload_days: PositiveInt = Field(
+        default=8,
+        description="An upload that no scrape has read is deleted after so long; a request waits 7 days at most.",
     )
     min_samples: PositiveInt = Field(default=40, description="Fewer usable samples are refused.")
     max_samples: PositiveInt = Field(

@@ -8,14 +8,13 @@ from proto.errors import RequestInvalid, SourceNotAllowed
 from proto.scrape import ScrapeRequest, Window
 from services.scraper.core.timestamps import ts_key, ts_of
 
-PERMISSION = "i-have-slacks-permission"
-
 
 class SourceKind(StrEnum):
     """How a history is read."""
 
     API = "api"
     EXPORT = "export"
+    TEXT = "text"
     CORPUS = "corpus"
 
 
@@ -27,11 +26,19 @@ class SourcePlan:
     object_key: str = ""
     sha256: str = ""
 
+    @property
+    def is_upload(self) -> bool:
+        """Was it put into the bucket by `doppel import`?"""
+        return self.kind in _SUFFIXES
 
-def plan_source(request: ScrapeRequest, train_on_slack_api: str) -> SourcePlan:
-    """Read ``api``, ``export:<key>``, ``corpus:latest``. Raises SourceNotAllowed, RequestInvalid."""
+
+_SUFFIXES = {SourceKind.EXPORT: ("zip",), SourceKind.TEXT: ("jsonl", "csv")}
+
+
+def plan_source(request: ScrapeRequest, *, api_allowed: bool) -> SourcePlan:
+    """Read ``api``, ``export:<key>``, ``text:<key>``, ``corpus:latest``. Raises SourceNotAllowed, RequestInvalid."""
     if request.source == "api":
-        if train_on_slack_api != PERMISSION:
+        if not api_allowed:
             raise SourceNotAllowed
         return SourcePlan(SourceKind.API)
     if request.source == "corpus:latest":
@@ -41,16 +48,18 @@ def plan_source(request: ScrapeRequest, train_on_slack_api: str) -> SourcePlan:
             )
         return SourcePlan(SourceKind.CORPUS)
     scheme, _, key = request.source.partition(":")
-    if scheme == "text":
-        raise RequestInvalid("Text files can't be read yet. Import a Slack export ZIP instead.")
     if not key.startswith(f"{workspace_prefix(request.team_id)}/"):
         raise RequestInvalid(
             f"That upload belongs to another workspace than {request.team_id}. Import it for the right one."
         )
+    kind = SourceKind(scheme)
     name, _, suffix = key.rpartition("/")[2].partition(".")
-    if suffix != "zip":
-        raise RequestInvalid("An export is a ZIP. Import the file as Slack gave it.")
-    return SourcePlan(SourceKind.EXPORT, key, name)
+    if suffix not in _SUFFIXES[kind]:
+        raise RequestInvalid(
+            "`export:` names a Slack export (.zip), `text:` a text file (.jsonl or .csv). "
+            "Use `doppel import FILE`, which chooses the right one."
+        )
+    return SourcePlan(kind, key, name)
 
 
 def sharing_key(request: ScrapeRequest) -> str:

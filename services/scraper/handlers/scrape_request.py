@@ -1,33 +1,37 @@
 """``scrape.request``: claim → read or reuse a corpus → commit it → cut one person's dataset → commit it → result."""
 
+import asyncio
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from doppel.bus import Delivery, Publisher
-from doppel.storage import ObjectMissing, Storage
-from doppel.transient import is_transient
-from proto.artifacts import corpus_prefix, dataset_prefix
+from doppel.storage import Storage
+from proto.artifacts import dataset_prefix
 from proto.body import derived_id
 from proto.conversation import Person
 from proto.errors import (
     Cancelled,
-    CorpusMissing,
-    ExportInvalid,
+    LeaseLost,
     NoConsent,
+    PermanentError,
     PersonaNotAllowed,
     PersonaUnknown,
+    Refusal,
     TransientError,
 )
 from proto.scrape import ScrapeRequest, ScrapeResult
 from proto.subjects import SCRAPE_RESULT
-from services.scraper.adapters.building import Built, build_from_export
-from services.scraper.adapters.corpora import fetch_people, fetch_shards, store_corpus
+from services.scraper.adapters.corpora import fetch_people, fetch_shards
 from services.scraper.adapters.datasets import Rules, cut_dataset, store_dataset
+from services.scraper.adapters.scrape_gauges import Ending, ScrapeGauges
 from services.scraper.adapters.work import Threads, Work, scratch
-from services.scraper.core.source import SourceKind, SourcePlan, TsWindow, plan_source, sharing_key
-from services.scraper.handlers.api_source import ApiSource
+from services.scraper.core.source import SourceKind, SourcePlan, plan_source, sharing_key
+from services.scraper.handlers.cancels import Cancels
+from services.scraper.handlers.histories import Histories
 from services.scraper.handlers.hold import Holding
 from services.scraper.repository import Claim, CorpusRow, DatasetRow, Finished, Repository
 
@@ -42,13 +46,13 @@ class Handlers:
     storage: Storage
     repository: Repository
     holding: Holding
-    api: ApiSource
+    cancels: Cancels
+    histories: Histories
     threads: Threads
+    gauges: ScrapeGauges
     rules: Rules
     holder: str
-    train_on_slack_api: str
     scratch_folder: Path | None
-    export_bytes: int
     lease_ttl_s: float
 
     async def on_scrape_request(self, request: ScrapeRequest, delivery: Delivery) -> None:
@@ -58,14 +62,10 @@ class Handlers:
             result = await self._result_of(request, request_id, delivery)
             await self.bus.publish(SCRAPE_RESULT, result, key=f"{request_id}/done")
 
-    def on_scrape_cancel(self, request_id: UUID) -> None:
-        """Somebody stops a scrape; another replica's is not ours to stop."""
-        self.holding.cancel(request_id)
-
     async def _result_of(self, request: ScrapeRequest, request_id: UUID, delivery: Delivery) -> ScrapeResult:
         if self.holding.is_leaving:
             raise TransientError("This replica is ending.", delay_s=1)
-        plan = plan_source(request, self.train_on_slack_api)
+        plan = plan_source(request, api_allowed=self.histories.api_allowed)
         claim = await self.repository.claim(
             request_id,
             team_id=request.team_id,
@@ -79,8 +79,16 @@ class Handlers:
                 raise Cancelled
             return claim.result
         log.info("scrape claimed", extra={"request_id": str(request_id), "fence": claim.fence})
-        async with self.holding.hold(claim, request) as work, scratch(self.scratch_folder) as folder:
-            return await self._scrape(claim, request, plan, delivery, folder, work)
+        try:
+            with self._measured(plan.kind):
+                async with (
+                    self.holding.hold(claim, request) as work,
+                    scratch(self.scratch_folder) as folder,
+                    self.cancels.heeded(request_id),
+                ):
+                    return await self._scrape(claim, request, plan, delivery, folder, work)
+        except LeaseLost as lost:
+            raise await self.cancels.explain(lost, request_id) from lost
 
     async def _scrape(
         self,
@@ -93,7 +101,7 @@ class Handlers:
     ) -> ScrapeResult:
         if request.user_id and not await self.repository.has_consent(request.team_id, request.user_id):
             raise NoConsent(request.user_id)
-        corpus = await self._corpus(claim, request, plan, delivery, folder, work)
+        corpus = await self.histories.corpus(claim, request, plan, delivery, folder, work)
         result = ScrapeResult(
             request_id=claim.request_id,
             team_id=request.team_id,
@@ -110,108 +118,6 @@ class Handlers:
             await self.repository.finish(claim, result)
             return result
         return await self._dataset(claim, request.user_id, corpus, result, folder, work)
-
-    async def _corpus(
-        self,
-        claim: Claim,
-        request: ScrapeRequest,
-        plan: SourcePlan,
-        delivery: Delivery,
-        folder: Path,
-        work: Work,
-    ) -> CorpusRow:
-        """The corpus to cut from: an earlier holder's, another request's, or read now."""
-        if claim.corpus_id and (earlier := await self.repository.corpus(claim.corpus_id)):
-            await self._clean_up(plan, earlier)
-            return earlier
-        if plan.kind is SourceKind.CORPUS:
-            newest = await self.repository.newest_corpus(request.team_id)
-            if newest is None:
-                raise CorpusMissing(request.team_id)
-            return newest
-        key = sharing_key(request)
-        shared = await self.repository.corpus_of_source(request.team_id, key, delivery.stored_at)
-        if (
-            shared is None
-            and plan.kind is SourceKind.EXPORT
-            and not await self.storage.exists(plan.object_key)
-        ):
-            shared = await self.repository.corpus_of_source(request.team_id, key, None)
-            if shared is None:
-                raise ExportInvalid("it is not in the bucket, or was deleted after an earlier import")
-        if shared is not None:
-            await self.repository.share_corpus(claim, shared.corpus_id)
-            return shared
-        corpus = await self._read(claim, request, plan, folder, work)
-        await self._clean_up(plan, corpus)
-        return corpus
-
-    async def _read(
-        self, claim: Claim, request: ScrapeRequest, plan: SourcePlan, folder: Path, work: Work
-    ) -> CorpusRow:
-        """Read the history, store the shards, commit the row."""
-        corpus_id = derived_id("corpus", str(claim.request_id))
-        if plan.kind is SourceKind.API:
-            built = await self.api.read(claim, request, corpus_id, folder, work)
-        else:
-            built = await self._read_export(request, plan, folder, work)
-        prefix = corpus_prefix(request.team_id, corpus_id, claim.fence)
-        manifest_sha256 = await store_corpus(
-            self.storage,
-            prefix,
-            built,
-            corpus_id=corpus_id,
-            team_id=request.team_id,
-            source=plan.kind.value,
-            created_at=claim.created_at,
-        )
-        corpus = CorpusRow(
-            corpus_id,
-            request.team_id,
-            plan.kind.value,
-            prefix,
-            manifest_sha256,
-            built.message_count,
-            built.channel_count,
-        )
-        await self.repository.commit_corpus(claim, corpus)
-        log.info(
-            "corpus committed",
-            extra={
-                "corpus_id": str(corpus_id),
-                "messages": built.message_count,
-                "channels": built.channel_count,
-                "dropped": built.dropped,
-            },
-        )
-        return corpus
-
-    async def _read_export(self, request: ScrapeRequest, plan: SourcePlan, folder: Path, work: Work) -> Built:
-        path = folder / "export.zip"
-        try:
-            await self.storage.fetch_verified(
-                plan.object_key, plan.sha256, path, limit_bytes=self.export_bytes
-            )
-        except ObjectMissing as error:
-            raise ExportInvalid("it is not in the bucket, or was deleted after an earlier import") from error
-        window = TsWindow.of(request.window)
-        return await self.threads.run(
-            work, lambda: build_from_export(path, request.team_id, window, folder, work)
-        )
-
-    async def _clean_up(self, plan: SourcePlan, corpus: CorpusRow) -> None:
-        """The corpus row is committed: the upload, or the pages read through the API, have served their time."""
-        try:
-            if plan.kind is SourceKind.EXPORT:
-                await self.storage.delete([plan.object_key])
-            elif plan.kind is SourceKind.API:
-                home = corpus.prefix.rstrip("/").rpartition("/")[0]
-                keys = await self.storage.list_keys(f"{home}/")
-                await self.storage.delete([key for key in keys if "/pages/" in key.removeprefix(home)])
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("left for the collector", extra={"error": type(error).__name__})
 
     async def _dataset(
         self,
@@ -257,11 +163,34 @@ class Handlers:
             cut.samples,
         )
         await self.repository.commit_dataset(claim, row, done)
+        self.gauges.cut(cut.samples.total)
         log.info(
             "dataset committed",
             extra={"dataset_id": str(dataset_id), "samples": cut.samples.total, "dropped": cut.dropped},
         )
         return done
+
+    @contextmanager
+    def _measured(self, kind: SourceKind) -> Generator[None]:
+        """Count how the block ends, and how long it took."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        ending: Ending = "returned"
+        try:
+            yield
+            ending = "done"
+        except (Refusal, PermanentError) as error:
+            ending = ending_of(error)
+            raise
+        finally:
+            self.gauges.ended(kind, ending, loop.time() - began)
+
+
+def ending_of(error: Refusal | PermanentError) -> Ending:
+    """An ending in one word."""
+    if isinstance(error, Cancelled):
+        return "cancelled"
+    return "refused" if isinstance(error, Refusal) else "failed"
 
 
 def select_person(people: list[Person], user_id: str) -> Person:

@@ -23,7 +23,7 @@ class Corpora:
         """The row that makes a corpus: objects were written before. Raises LeaseLost."""
         async with self.database.transaction() as connection:
             held = await connection.fetchrow(
-                """update scraper.scrapes set corpus_id = $3, updated_at = now()
+                """update scraper.scrapes set corpus_id = $3, read_at = now(), updated_at = now()
                    where request_id = $1 and fence = $2 and state = 'running' returning fence""",
                 claim.request_id,
                 claim.fence,
@@ -33,8 +33,9 @@ class Corpora:
                 raise LeaseLost(f"scrape {claim.request_id}")
             await connection.execute(
                 """insert into scraper.corpora
-                       (corpus_id, team_id, source, prefix, manifest_sha256, message_count, channel_count)
-                   values ($1, $2, $3, $4, $5, $6, $7) on conflict (corpus_id) do nothing""",
+                       (corpus_id, team_id, source, prefix, manifest_sha256, message_count, channel_count,
+                        content_sha256)
+                   values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (corpus_id) do nothing""",
                 corpus.corpus_id,
                 corpus.team_id,
                 corpus.source,
@@ -42,6 +43,7 @@ class Corpora:
                 corpus.manifest_sha256,
                 corpus.message_count,
                 corpus.channel_count,
+                corpus.content_sha256,
             )
             await connection.execute(
                 "delete from scraper.channel_cursors where request_id = $1", claim.request_id
@@ -88,6 +90,17 @@ class Corpora:
             )
         )
 
+    async def newest_of_kind(self, team_id: str, source: str) -> CorpusRow | None:
+        """The workspace's newest that was read in that way."""
+        return _corpus(
+            await self.database.fetchrow(
+                """select * from scraper.corpora where team_id = $1 and source = $2
+                   order by created_at desc limit 1""",
+                team_id,
+                source,
+            )
+        )
+
     async def corpus_of_source(
         self, team_id: str, sharing_key: str, since: datetime | None
     ) -> CorpusRow | None:
@@ -95,8 +108,9 @@ class Corpora:
         return _corpus(
             await self.database.fetchrow(
                 """select c.* from scraper.corpora c join scraper.scrapes s using (corpus_id)
-                   where s.team_id = $1 and s.source = $2 and ($3::timestamptz is null or c.created_at >= $3)
-                   order by c.created_at desc limit 1""",
+                   where s.team_id = $1 and s.source = $2
+                     and ($3::timestamptz is null or coalesce(s.read_at, c.created_at) >= $3)
+                   order by coalesce(s.read_at, c.created_at) desc limit 1""",
                 team_id,
                 sharing_key,
                 since,
@@ -115,4 +129,5 @@ def _corpus(row: asyncpg.Record | None) -> CorpusRow | None:
         row["manifest_sha256"],
         row["message_count"],
         row["channel_count"],
+        row["content_sha256"],
     )

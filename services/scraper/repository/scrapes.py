@@ -7,9 +7,10 @@ from uuid import UUID
 from doppel.database import Database
 from proto.errors import Crashed, LeaseLost, TransientError
 from proto.scrape import ScrapeResult
-from services.scraper.repository.rows import Claim, Finished
+from services.scraper.repository.rows import Cancelling, Claim, Finished
 
 MOST_CRASHES: Final = 12
+ASK_AGAIN_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,40 @@ class Scrapes:
             state,
         )
 
-    async def share_corpus(self, claim: Claim, corpus_id: UUID) -> None:
-        """Take another request's corpus as this one's. Raises LeaseLost."""
+    async def cancel(self, request_id: UUID) -> Cancelling:
+        """Note that somebody stops that scrape, whether it is held, waits, or has yet to come."""
+        held = await self.database.fetchval(
+            """insert into scraper.scrapes as s (request_id, team_id, source, holder, lease_until, state)
+               values ($1, '', '', '', now(), 'cancelled')
+               on conflict (request_id) do update set state = 'cancelled', updated_at = now()
+                   where s.state = 'running'
+               returning lease_until > now()""",
+            request_id,
+        )
+        if held is None:
+            return Cancelling.TOO_LATE
+        return Cancelling.HELD if held else Cancelling.WAITING
+
+    async def is_cancelled(self, request_id: UUID) -> bool:
+        """Has somebody stopped it?"""
+        state = await self.database.fetchval(
+            "select state from scraper.scrapes where request_id = $1", request_id
+        )
+        return state == "cancelled"
+
+    async def share_corpus(self, claim: Claim, corpus_id: UUID, *, is_read_now: bool) -> None:
+        """Take a corpus that is there as this one's: it was just read again unchanged, or another request read it.
+
+        Raises LeaseLost.
+        """
         row = await self.database.fetchrow(
-            """update scraper.scrapes set corpus_id = $3, updated_at = now()
+            """update scraper.scrapes set corpus_id = $3, updated_at = now(), read_at = case when $4 then now()
+                   else (select max(other.read_at) from scraper.scrapes other where other.corpus_id = $3) end
                where request_id = $1 and fence = $2 and state = 'running' returning fence""",
             claim.request_id,
             claim.fence,
             corpus_id,
+            is_read_now,
         )
         if row is None:
             raise LeaseLost(f"scrape {claim.request_id}")
@@ -127,7 +154,7 @@ async def _wait_for_another(connection: Any, request_id: UUID, team_id: str, sha
         request_id,
     )
     if other:
-        raise TransientError("The same history is being read for another request.")
+        raise TransientError("The same history is being read for another request.", delay_s=ASK_AGAIN_S)
 
 
 async def finish_within(connection: Any, claim: Claim, result: ScrapeResult) -> None:

@@ -1,0 +1,84 @@
+"""``scrape.cancel.<request_id>``: a scrape is stopped wherever it is: here, elsewhere, waiting, yet to come."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from doppel.bus import Publisher
+from doppel.transient import is_transient
+from proto.errors import Cancelled, LeaseLost
+from proto.scrape import ScrapeRequest, ScrapeResult
+from proto.subjects import SCRAPE_RESULT
+from services.scraper.handlers.hold import Holding
+from services.scraper.repository import Cancelling, Repository
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Cancels:
+    """The word comes once, perhaps not to everybody; the row keeps it."""
+
+    repository: Repository
+    holding: Holding
+    bus: Publisher
+    find_waiting: Callable[[UUID], Awaitable[ScrapeRequest | None]]
+
+    async def on_scrape_cancel(self, request_id: UUID) -> None:
+        """Stop ours at once; answer for one that waits, whose delivery will only repeat the answer."""
+        self.holding.cancel(request_id)
+        try:
+            found = await self.repository.cancel(request_id)
+            if found is Cancelling.WAITING and (request := await self.find_waiting(request_id)):
+                await self.bus.publish(
+                    SCRAPE_RESULT, _stopped(request, request_id), key=f"{request_id}/cancelled"
+                )
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("cancel not noted", extra={"error": type(error).__name__})
+
+    @contextlib.asynccontextmanager
+    async def heeded(self, request_id: UUID) -> AsyncGenerator[None]:
+        """Run the block unless the row says that somebody stopped it. Raises Cancelled."""
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(self._look(request_id))
+            try:
+                yield
+            finally:
+                looking.cancel()
+
+    async def explain(self, lost: LeaseLost, request_id: UUID) -> LeaseLost | Cancelled:
+        """Why a lease is lost: a row that is stopped is nobody's any more."""
+        return Cancelled() if await self.repository.is_cancelled(request_id) else lost
+
+    async def _look(self, request_id: UUID) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                stopped = await self.repository.is_cancelled(request_id)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                continue  # the lease's renewal tells of the outage
+            if stopped:
+                raise Cancelled
+
+
+def _stopped(request: ScrapeRequest, request_id: UUID) -> ScrapeResult:
+    return ScrapeResult(
+        request_id=request_id,
+        team_id=request.team_id,
+        user_id=request.user_id,
+        source=request.source,
+        then_train=request.then_train,
+        overrides=request.overrides,
+        requested_at=request.requested_at,
+        error=Cancelled().info(),
+    )
