@@ -8,6 +8,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
 
@@ -33,6 +35,14 @@ M = TypeVar("M", bound=BaseModel)
 
 class ObjectMissing(Exception):
     """There is no such object."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One object of a listing."""
+
+    key: str
+    modified_at: datetime
 
 
 class _Response(Protocol):
@@ -85,15 +95,18 @@ class Storage:
 
     async def exists(self, key: str) -> bool:
         """Is there such an object?"""
+        return await self.size_bytes(key) is not None
 
-        def stat() -> bool:
+    async def size_bytes(self, key: str) -> int | None:
+        """How large an object is; None where there is none."""
+
+        def stat() -> int | None:
             try:
-                self._client.stat_object(self.bucket, key)
+                return self._client.stat_object(self.bucket, key).size
             except S3Error as error:
                 if error.code in {"NoSuchKey", "NoSuchObject", "ResourceNotFound"}:
-                    return False
+                    return None
                 raise
-            return True
 
         return await self._call(stat)
 
@@ -173,10 +186,25 @@ class Storage:
 
     async def list_keys(self, prefix: str) -> list[str]:
         """Every key under a prefix. A listing is no snapshot: readers start at a row, never here."""
+        return [listed.key for listed in await self.list_objects(prefix)]
+
+    async def list_objects(self, prefix: str) -> list[Listed]:
+        """The same with their ages."""
+        return await self._call(
+            lambda: [
+                Listed(cast("str", found.object_name), cast("datetime", found.last_modified))
+                for found in self._client.list_objects(self.bucket, prefix=prefix, recursive=True)
+            ],
+            TRANSFER_S,
+        )
+
+    async def list_folders(self, prefix: str) -> list[str]:
+        """The prefixes one level below a prefix, each with its slash."""
         return await self._call(
             lambda: [
                 cast("str", found.object_name)
-                for found in self._client.list_objects(self.bucket, prefix=prefix, recursive=True)
+                for found in self._client.list_objects(self.bucket, prefix=prefix)
+                if found.is_dir
             ],
             TRANSFER_S,
         )
@@ -206,6 +234,10 @@ class Storage:
         finally:
             response.close()
             response.release_conn()
+
+    async def with_client(self, call: Callable[[Minio], T], timeout_s: float = CALL_S) -> T:
+        """Run `call` in one of our threads: for what needs more of S3 than this class offers (`uploads.py`)."""
+        return await self._call(lambda: call(self._client), timeout_s)
 
     async def _call(self, call: Callable[[], T], timeout_s: float = CALL_S) -> T:
         async with asyncio.timeout(timeout_s + READ_S):
