@@ -120,9 +120,12 @@ class Uploads:
                 sent += piece.size_bytes
                 show(sent)
 
-        async with asyncio.TaskGroup() as group:
-            for piece in plan_pieces(before.st_size):
-                group.create_task(bring(piece))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for piece in plan_pieces(before.st_size):
+                    group.create_task(bring(piece))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
         after = await asyncio.to_thread(path.stat)
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             await self.abort(Unfinished(key, upload_id, datetime.now(UTC)))

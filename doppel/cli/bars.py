@@ -36,6 +36,10 @@ class Bar:
         self._progress.update(self._task, detail=detail)
         self._write(detail)
 
+    def move(self, step: int, total: int, detail: str) -> None:
+        """So much of so much is done, by our own count."""
+        self._update(step, total, detail)
+
     def _update(self, step: int, total: int, detail: str) -> None:
         self._progress.update(self._task, completed=step, total=total or None, detail=detail)
         self._write(f"{100 * step / total:.0f} % · {detail}" if total else detail)

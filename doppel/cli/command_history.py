@@ -1,8 +1,5 @@
-"""``doppel import · consent · scrape · train``: from a history to an adapter."""
+"""``doppel scrape · train``: from a history to an adapter."""
 
-import hashlib
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import click
@@ -12,76 +9,7 @@ from doppel.cli.facts import open_bus
 from doppel.cli.people import resolve
 from doppel.cli.target import Target
 from doppel.cli.terminal import Terminal, run
-from doppel.storage import Storage
-from proto import artifacts, subjects
-from proto.persona import PersonaRequest, PersonaResult
-from proto.scrape import ScrapeRequest, ScrapeResult
 from proto.train import RecipeOverrides
-
-KINDS: Final = {".zip": "export"}
-
-
-@click.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@options.team
-@options.waits
-@options.json_line
-def import_(file: Path, team_id: str, *, wait: bool, timeout_s: float, as_json: bool) -> None:
-    """Upload a Slack export (ZIP) and read it into a corpus."""
-    kind = KINDS.get(file.suffix.lower())
-    if kind is None:
-        raise click.BadParameter(f"{file.name} is none of {', '.join(KINDS)}")
-
-    async def work_(terminal: Terminal) -> None:
-        target = Target.find()
-        key = await _upload(target, team_id, file)
-        request = _scrape_request(team_id, f"{kind}:{key}")
-        async with open_bus(target.bus) as bus:
-            if not wait:
-                await work.publish_scrape(bus, request)
-                return terminal.done(request_id=request.request_id, key=key)
-            result = await work.scrape(terminal, bus, request, f"import of {file.name}", timeout_s=timeout_s)
-        _tell_corpus(terminal, result)
-        return terminal.done(result=result.model_dump(mode="json"))
-
-    run(work_, as_json=as_json)
-
-
-async def _upload(target: Target, team_id: str, file: Path) -> str:
-    with file.open("rb") as opened:
-        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    key = artifacts.export_key(team_id, sha256, file.suffix.lower().removeprefix("."))
-    storage = Storage(target.storage)
-    try:
-        if not await storage.exists(key):
-            await storage.put_file(key, file)
-    finally:
-        storage.close()
-    return key
-
-
-def _scrape_request(
-    team_id: str, source: str, user_id: str | None = None, *, then_train: bool = False
-) -> ScrapeRequest:
-    return ScrapeRequest(
-        request_id=work.new_request_id(),
-        team_id=team_id,
-        source=source,
-        user_id=user_id,
-        then_train=then_train,
-        requested_at=datetime.now(UTC),
-    )
-
-
-def _tell_corpus(terminal: Terminal, result: ScrapeResult) -> None:
-    terminal.say(
-        f"Corpus {result.corpus_id}: {result.message_count:,} messages in {result.channel_count} channels."
-    )
-    if result.samples is not None:
-        counts = result.samples
-        terminal.say(
-            f"Dataset {result.dataset_id}: {counts.train} to learn from, {counts.validation} + {counts.test} held out."
-        )
 
 
 @click.command()
@@ -100,57 +28,14 @@ def scrape(
     async def work_(terminal: Terminal) -> None:
         target = Target.find()
         user_id = (await resolve(target, team_id, who)).user_id if who else None
-        request = _scrape_request(team_id, source, user_id)
+        request = work.scrape_request(team_id, source, user_id)
         async with open_bus(target.bus) as bus:
             if not wait:
                 await work.publish_scrape(bus, request)
                 return terminal.done(request_id=request.request_id)
             result = await work.scrape(terminal, bus, request, f"history of {team_id}", timeout_s=timeout_s)
-        _tell_corpus(terminal, result)
+        work.tell_corpus(terminal, result)
         return terminal.done(result=result.model_dump(mode="json"))
-
-    run(work_, as_json=as_json)
-
-
-@click.group()
-def consent() -> None:
-    """What people have agreed to."""
-
-
-@consent.command("record")
-@options.team
-@options.someone
-@click.option("--yes/--no", "granted", default=None, help="What the person said.")
-@click.option("--reason", required=True, help="How you know; kept in the ledger.")
-@options.waits
-@options.json_line
-def record(
-    team_id: str, who: str, granted: bool | None, reason: str, *, wait: bool, timeout_s: float, as_json: bool
-) -> None:
-    """Record a person's yes or no on your word. They are told where the workspace is connected."""
-    if granted is None:
-        raise click.UsageError("Say --yes or --no.")
-
-    async def work_(terminal: Terminal) -> None:
-        target = Target.find()
-        person = await resolve(target, team_id, who)
-        request = PersonaRequest(
-            request_id=work.new_request_id(),
-            team_id=team_id,
-            user_id=person.user_id,
-            granted=granted,
-            reason=reason,
-            name=(person.display_name or person.handle or None),
-            requested_at=datetime.now(UTC),
-        )
-        assert request.request_id is not None
-        async with open_bus(target.bus) as bus:
-            reader = await work.facts(bus, "persona")
-            await bus.publish(subjects.PERSONA_REQUEST, request, key=str(request.request_id))
-            if wait:
-                await work.outcome(reader, request.request_id, PersonaResult, timeout_s=timeout_s)
-        terminal.say(f"Recorded: {person.user_id} said {'yes' if granted else 'no'}.")
-        terminal.done(request_id=request.request_id, user_id=person.user_id, granted=granted)
 
     run(work_, as_json=as_json)
 
@@ -191,7 +76,7 @@ def train(
     async def work_(terminal: Terminal) -> None:
         target = Target.find()
         person = await resolve(target, team_id, who)
-        request = _scrape_request(team_id, "corpus:latest", person.user_id, then_train=True)
+        request = work.scrape_request(team_id, "corpus:latest", person.user_id, then_train=True)
         request = request.model_copy(update={"overrides": overrides})
         async with open_bus(target.bus) as bus:
             if not wait:
@@ -213,4 +98,4 @@ def losses(before: float | None, after: float | None) -> str:
     return f"held-out loss {before:.3f} → {after:.3f} nats a token"
 
 
-COMMANDS: Final[tuple[click.Command, ...]] = (import_, scrape, consent, train)
+COMMANDS: Final[tuple[click.Command, ...]] = (scrape, train)

@@ -1,6 +1,7 @@
 """Publish a command, follow its progress, come back with its outcome."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -55,6 +56,32 @@ async def scrape(
     await publish_scrape(bus, request)
     with bar(terminal.people, label) as line:
         return await outcome(reader, request.request_id, ScrapeResult, timeout_s=timeout_s, show=line.show)
+
+
+def scrape_request(
+    team_id: str, source: str, user_id: str | None = None, *, then_train: bool = False
+) -> ScrapeRequest:
+    """A new request for a scrape."""
+    return ScrapeRequest(
+        request_id=new_request_id(),
+        team_id=team_id,
+        source=source,
+        user_id=user_id,
+        then_train=then_train,
+        requested_at=datetime.now(UTC),
+    )
+
+
+def tell_corpus(terminal: Terminal, result: ScrapeResult) -> None:
+    """What a scrape brought."""
+    terminal.say(
+        f"Corpus {result.corpus_id}: {result.message_count:,} messages in {result.channel_count} channels."
+    )
+    if result.samples is not None:
+        counts = result.samples
+        terminal.say(
+            f"Dataset {result.dataset_id}: {counts.train} to learn from, {counts.validation} + {counts.test} held out."
+        )
 
 
 async def publish_scrape(bus: Bus, request: ScrapeRequest) -> None:

@@ -4,9 +4,7 @@ Two passes: the rows go into SQLite on disk, which brings them back by channel a
 names of authors and channels; labels of threads stay on disk.
 """
 
-import codecs
 import csv
-import io
 import json
 import sqlite3
 from collections import Counter
@@ -15,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
+from doppel.lines import LINE_CHARACTERS, Lines, LineTooLong
 from proto.conversation import Message, Person, WordsOf
 from proto.errors import TextInvalid
 from services.scraper.adapters.building import Built, build_from_outcomes
@@ -34,7 +33,6 @@ from services.scraper.core.text_rows import (
 from services.scraper.core.timestamps import MICROSECOND
 
 BATCH: Final = 2_000
-LINE_CHARACTERS: Final = 8 * 1024 * 1024
 MOST_NAMES: Final = 200_000  # authors, or channels: they are held in memory
 _CACHE_KIB: Final = 16 * 1024
 _TABLES: Final = """
@@ -184,17 +182,18 @@ def _ts(micros: int) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     """``(line number, row)`` of a file, by its ending. Raises TextInvalid."""
-    lines = _Lines(path)
-    try:
-        with lines:
+    with Lines(path) as lines:
+        try:
             yield from _csv_rows(lines) if path.suffix == ".csv" else _jsonl_rows(lines)
-    except RowInvalid as error:
-        raise TextInvalid(f"line {lines.number} {error}") from error
-    except UnicodeError as error:
-        raise TextInvalid(f"line {_first_undecodable(path, lines)} is no UTF-8 text") from error
+        except RowInvalid as error:
+            raise TextInvalid(f"line {lines.number} {error}") from error
+        except LineTooLong as error:
+            raise TextInvalid(f"line {lines.number} is unreasonably long") from error
+        except UnicodeError as error:
+            raise TextInvalid(f"line {lines.first_undecodable()} is no UTF-8 text") from error
 
 
-def _jsonl_rows(lines: "_Lines") -> Iterator[tuple[int, Row]]:
+def _jsonl_rows(lines: Lines) -> Iterator[tuple[int, Row]]:
     for line in lines:
         if not line.strip():
             continue
@@ -209,7 +208,7 @@ def _jsonl_rows(lines: "_Lines") -> Iterator[tuple[int, Row]]:
         yield lines.number, parse_row(fields)
 
 
-def _csv_rows(lines: "_Lines") -> Iterator[tuple[int, Row]]:
+def _csv_rows(lines: Lines) -> Iterator[tuple[int, Row]]:
     if not (header := lines.peek()):
         return
     reader = csv.reader(lines, delimiter=choose_delimiter(header), strict=True)
@@ -223,66 +222,3 @@ def _csv_rows(lines: "_Lines") -> Iterator[tuple[int, Row]]:
             yield lines.number, parse_row(dict(zip(columns, cells, strict=False)))
     except csv.Error as error:
         raise RowInvalid("is no valid CSV (is a quote missing?)") from error
-
-
-class _Lines:
-    """The lines of a file, counted, none of them endless. UTF-8 or UTF-16, with or without a byte order mark."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        self.number = 0
-        self.encoding = _encoding_of(self._file.read(4))
-        self._file.seek(0)
-        self._text = io.TextIOWrapper(self._file, encoding=self.encoding, newline="")
-        self._peeked: str | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._text.close()
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self.peek()
-        self._peeked = None
-        if not line:
-            raise StopIteration
-        self.number += 1
-        if len(line) >= LINE_CHARACTERS:
-            raise RowInvalid("is unreasonably long")
-        return line
-
-    def peek(self) -> str:
-        """The next line, which comes again; empty at the end."""
-        if self._peeked is None:
-            self._peeked = self._text.readline(LINE_CHARACTERS)
-        return self._peeked
-
-
-def _encoding_of(start: bytes) -> str:
-    """By its mark, or by where the zeros of its first character are."""
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if start[1:2] == b"\0" and start[:1] != b"\0":
-        return "utf-16-le"
-    if start[:1] == b"\0" and start[1:2] != b"\0":
-        return "utf-16-be"
-    return "utf-8-sig"
-
-
-def _first_undecodable(path: Path, lines: _Lines) -> int:
-    """The number of the line that is not text; decoding runs ahead of reading."""
-    if lines.encoding != "utf-8-sig":
-        return lines.number + 1
-    with path.open("rb") as file:
-        number = 1
-        while piece := file.readline(LINE_CHARACTERS):
-            try:
-                piece.decode()
-            except UnicodeDecodeError:
-                break
-            number += 1
-    return number
