@@ -12,6 +12,7 @@ from doppel.local.child import Child, answers
 from doppel.local.home import SERVICES
 from doppel.local.servers import Servers
 from doppel.local.settings import LocalSettings, inherited
+from doppel.settings import SLACKS_PERMISSION
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 GATEWAY_PORT: Final = 8080
@@ -82,6 +83,8 @@ class Fleet:
             env |= self._slack() | self._gateway(name)
         elif service == "scraper":
             env |= self._slack()
+        elif service == "trainer":
+            env |= self._sources()
         return Child(
             name,
             (sys.executable, "-m", f"services.{service}"),
@@ -123,9 +126,12 @@ class Fleet:
         return env | {
             "DOPPEL_SLACK_API_URL": f"{self.playground_url}/api/",
             "DOPPEL_SLACK_BOT_TOKEN": self.servers.secrets.bot_token,
-            # The playground's people are made up, so its history may be read through the API. Nobody else's.
-            "DOPPEL_TRAIN_ON_SLACK_API": "i-have-slacks-permission",
+            **self._sources(),
         }
+
+    def _sources(self) -> dict[str, str]:
+        """The playground's people are made up, so its history may be read through the API. Nobody else's."""
+        return {} if self.playground_url is None else {"DOPPEL_TRAIN_ON_SLACK_API": SLACKS_PERMISSION}
 
     def _gateway(self, name: str) -> dict[str, str]:
         return {

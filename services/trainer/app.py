@@ -81,5 +81,6 @@ def _options(settings: TrainerSettings) -> Options:
         max_lora_rank=settings.max_lora_rank,
         lease_ttl_s=settings.run_lease_s,
         queue_poll_s=settings.queue_poll_s,
+        api_allowed=settings.may_train_on_slack_api,
         environment=child_environment(settings.trainer_threads),
     )

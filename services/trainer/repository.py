@@ -31,6 +31,7 @@ class DatasetRow:
     prefix: str
     manifest_sha256: str
     samples: SampleCounts
+    source: str
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Runs:
     async def dataset(self, run: Run, dataset_id: UUID | None) -> DatasetRow | None:
         """The named dataset of this persona, or its newest."""
         row = await self._database.fetchrow(
-            """select dataset_id, prefix, manifest_sha256, train_count, validation_count, test_count
+            """select dataset_id, prefix, manifest_sha256, source, train_count, validation_count, test_count
                from scraper.datasets where team_id = $1 and user_id = $2 and ($3::uuid is null or dataset_id = $3)
                order by created_at desc limit 1""",
             run.team_id,
@@ -117,7 +118,7 @@ class Runs:
         samples = SampleCounts(
             train=row["train_count"], validation=row["validation_count"], test=row["test_count"]
         )
-        return DatasetRow(row["dataset_id"], row["prefix"], row["manifest_sha256"], samples)
+        return DatasetRow(row["dataset_id"], row["prefix"], row["manifest_sha256"], samples, row["source"])
 
     async def acquire(self, run: Run, dataset_id: UUID, plan: Plan, *, base_model: str) -> Lease | Busy:
         """Start the run, or take over one whose lease has run out (clock: the database's)."""

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from doppel.settings import SharedSettings
+from doppel.settings import SharedSettings, SourceSettings
 
 
-class TrainerSettings(SharedSettings):
+class TrainerSettings(SharedSettings, SourceSettings):
     """What the trainer reads beside the shared settings."""
 
     cache_dir: Path = Field(

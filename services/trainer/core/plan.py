@@ -147,3 +147,8 @@ def _batch_size(preset: Preset, train_samples: int) -> int:
     while batch_size > 8 and train_samples / batch_size < STEPS_PER_EPOCH_AT_LEAST:
         batch_size //= 2
     return batch_size
+
+
+def is_source_allowed(source: str, *, api_allowed: bool) -> bool:
+    """May a dataset cut from such a corpus be trained on? Slack's API only with the operator's word."""
+    return source != "api" or api_allowed

@@ -37,6 +37,7 @@ class Options:
     max_lora_rank: int
     lease_ttl_s: float
     queue_poll_s: float
+    api_allowed: bool  # the operator's word that what Slack's API gave may be trained on
     environment: Mapping[str, str] = field(repr=False)  # of the child
 
 

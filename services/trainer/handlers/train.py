@@ -20,11 +20,12 @@ from proto.errors import (
     NoConsent,
     PermanentError,
     Refusal,
+    SourceNotAllowed,
     TransientError,
 )
 from proto.train import TrainRequest, TrainResult, run_id_of
 from services.trainer.adapters.child import ChildKilled
-from services.trainer.core.plan import plan_run
+from services.trainer.core.plan import is_source_allowed, plan_run
 from services.trainer.core.run import MAX_CRASHES, Run, ended_in, result_key
 from services.trainer.core.shape import ModelShape, parse_shape
 from services.trainer.handlers.conclude import conclude, whole_run
@@ -103,6 +104,8 @@ class Handlers:
         dataset = await self.tools.runs.dataset(run, known.dataset_id if known else request.dataset_id)
         if dataset is None:
             raise DatasetMissing(run.user_id)
+        if not is_source_allowed(dataset.source, api_allowed=options.api_allowed):
+            raise SourceNotAllowed
         base = await self.tools.base_models.fetch(options.base_model)
         shape = await asyncio.to_thread(read_shape, base.folder)
         plan = (known and known.plan) or plan_run(
