@@ -105,7 +105,8 @@ class Web:
         event = intake.command_of(form, datetime.now(UTC))
         published = await self._publish(event)
         assert isinstance(event.payload, SlashCommand)
-        text = commands.first_answer(commands.parse(event.payload.text)) if published else SORRY
+        command = commands.parse(event.payload.text)
+        text = commands.first_answer(command, event.payload.team_id) if published else SORRY
         return web.json_response({"response_type": "ephemeral", "text": text})
 
     async def _interactivity(self, request: web.Request) -> web.Response:

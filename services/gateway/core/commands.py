@@ -14,6 +14,7 @@ _SPACES: Final = re.compile(r"[\s\u00a0]+")
 USAGE: Final = (
     "*/doppel train @ada* asks Ada whether she may be imitated; on her yes, her persona is trained.\n"
     "*/doppel status* shows who is trained and what is under way.\n"
+    "*/doppel import* says how a Slack export, or another history, is brought in.\n"
     "Mention me in a channel to ask something; begin with *as @ada* to choose who answers."
 )
 
@@ -39,13 +40,18 @@ class Status:
 
 
 @dataclass(frozen=True)
+class Import:
+    """How a history is brought in: by a command, since Slack hands us no large files."""
+
+
+@dataclass(frozen=True)
 class Help:
     """How to use it; `problem` says what was wrong with what was typed."""
 
     problem: str = ""
 
 
-Command = Train | Status | Help
+Command = Train | Status | Import | Help
 
 
 def parse(text: str) -> Command:
@@ -57,6 +63,8 @@ def parse(text: str) -> Command:
             return Help()
         case "status":
             return Status()
+        case "import":
+            return Import()
         case "train":
             who = parse_who(rest)
             return Train(who) if who else Help("Say who, for example: /doppel train @ada")
@@ -76,12 +84,17 @@ def parse_who(text: str) -> Who | None:
     return None
 
 
-def first_answer(command: Command) -> str:
+def first_answer(command: Command, team_id: str) -> str:
     """What the asker sees at once."""
     match command:
         case Train():
             return "On it. I tell you here how it goes."
         case Status():
             return "One moment, I look it up."
+        case Import():
+            return (
+                "Run this where doppel is installed, with the export as Slack gave it "
+                f"(or a .jsonl or .csv of another chat):\n`doppel import FILE.zip --team {team_id}`"
+            )
         case Help(problem):
             return f"{problem}\n{USAGE}" if problem else USAGE

@@ -10,7 +10,7 @@ from proto.errors import DoppelError, PersonaNotAllowed, PersonaUnknown
 from proto.slack import SlashCommand
 from proto.train import run_id_of
 from services.gateway.adapters.slack import SlackWorkspace
-from services.gateway.core.commands import Help, Status, Train, Who, parse
+from services.gateway.core.commands import Help, Import, Status, Train, Who, parse
 from services.gateway.core.consent import render_question
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.people import named, why_not
@@ -35,7 +35,7 @@ class Commands:
     async def on_command(self, command: SlashCommand, installed: Installed, received_at: datetime) -> None:
         """Do it, and say in one sentence what came of it."""
         match parse(command.text):
-            case Help():  # answered at the door already
+            case Help() | Import():  # answered at the door already
                 return
             case Status():
                 sentence = await self._status(installed.bot.team_id)
