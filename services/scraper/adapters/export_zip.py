@@ -1,46 +1,40 @@
-"""A Slack export ZIP, read as a stream: one array element at a time, whatever the size of a file. Blocking."""
+"""A Slack export ZIP: what it holds, whose channels and people; the day files themselves are read by `channel_job`.
+
+Blocking. Nothing is unpacked to disk, and no name in it becomes a path.
+"""
 
 import contextlib
-import errno
-import struct
-import zipfile
-import zlib
+from array import array
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from proto.body import ChannelId
 from proto.conversation import Person
 from proto.errors import ExportInvalid
+from services.scraper.adapters.channel_job import Job, elements
+from services.scraper.adapters.zip_directory import Listed, find_directory, list_entries
+from services.scraper.adapters.zip_entries import Entry, ZipEntries, pack_entry
 from services.scraper.core.archive import (
-    TAIL_BYTES,
+    ArchiveRefused,
     Limits,
     check_entry,
-    check_growth,
-    count_entries,
-    enclosing_folder,
+    folded_name,
     is_noise,
+    may_enclose,
     parse_day_file,
     readable_name,
 )
-from services.scraper.core.json_array import BadArray, ElementTooLong, array_elements
-from services.scraper.core.people import home_teams, parse_person, parse_text
+from services.scraper.core.fields import parse_text
+from services.scraper.core.people import home_teams, parse_person
 
-CHUNK_BYTES: Final = 256 * 1024
-_BROKEN: Final = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    OverflowError,
-    UnicodeError,
-    ValueError,
-)
 _PRIVATE: Final = ("groups.json", "dms.json", "mpims.json")
+_USERS: Final = ("users.json", "org_users.json")
+_LISTS: Final = frozenset(("channels.json", *_PRIVATE, *_USERS))
+_LOCAL_HEADER_BYTES: Final = 30
 _CHANNEL_ID: TypeAdapter[str] = TypeAdapter(ChannelId)
 
 
@@ -50,14 +44,14 @@ class ExportZip:
     def __init__(self, path: Path, team_id: str, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._team_id = team_id
-        self._read_bytes = 0
-        self.skipped: dict[str, int] = {}
-        _check_tail(path, self._limits)
-        with _broken_means("it is no complete ZIP file"):
-            self._archive = zipfile.ZipFile(path)
-        self._entries = self._list_entries()
-        self.channels, self._folders = self._read_channels()
-        self.people = self._read_people()
+        self._lists: dict[str, Entry] = {}
+        with contextlib.ExitStack() as stack, refused():
+            self._archive = stack.enter_context(ZipEntries(path, self._limits))
+            self._outer = self._look_through()
+            self._find_lists()
+            self.channels, self._folders = self._read_channels()
+            self.people = self._read_people()
+            self._open = stack.pop_all()
 
     def __enter__(self) -> Self:
         """Use as a context manager: the file is closed at its end."""
@@ -65,51 +59,79 @@ class ExportZip:
 
     def __exit__(self, *error: object) -> None:
         """Close."""
-        self._archive.close()
+        self._open.close()
 
-    def messages(self) -> Iterator[tuple[str, Any]]:
-        """``(channel id, raw message)`` of every public channel, in no order."""
-        for name, info in self._entries:
-            day = parse_day_file(name)
-            if day is None or day.folder not in self._folders:
-                continue
-            channel_id = self._folders[day.folder]
-            for raw in self._elements(info, f"a day of #{day.folder}"):
-                yield channel_id, raw
+    def plan(self, path: Path) -> tuple[list[Job], int]:
+        """Write down where each channel's day files lie; the jobs, largest first, and their bytes unpacked."""
+        packed: dict[str, bytearray] = {}
+        weights: Counter[str] = Counter()
+        with refused():
+            for name, listed in self._entries():
+                day = parse_day_file(name)
+                channel_id = self._channel_of(day.folder) if day else None
+                if day and channel_id:
+                    packed.setdefault(channel_id, bytearray()).extend(pack_entry(_entry(listed, day.day)))
+                    weights[channel_id] += listed.size_bytes
+        jobs: list[Job] = []
+        with path.open("wb") as file:
+            for channel_id in sorted(packed, key=lambda each: (-weights[each], each)):
+                jobs.append(Job(channel_id, file.tell(), len(packed[channel_id])))
+                file.write(packed[channel_id])
+        return jobs, weights.total()
 
-    def _list_entries(self) -> list[tuple[str, zipfile.ZipInfo]]:
-        infos = self._archive.infolist()
-        if sum(info.file_size for info in infos) > self._limits.total_bytes:
-            raise ExportInvalid("it unpacks to more than is read here")
-        named = [(readable_name(info.filename, info.flag_bits), info) for info in infos]
-        entries = [(name, info) for name, info in named if not is_noise(name)]
-        for name, info in entries:
+    def _entries(self) -> Iterator[tuple[str, Listed]]:
+        """All that counts, under its name inside the enclosing folder."""
+        handle = self._archive.handle
+        for listed in list_entries(handle, find_directory(handle, self._limits), self._limits):
+            name = readable_name(listed.name, listed.flag_bits)
+            if not is_noise(name):
+                yield name.removeprefix(self._outer), listed
+
+    def _look_through(self) -> str:
+        """Check every entry before one is read; returns the folder around all of it."""
+        self._outer = ""
+        enclosing: str | None = None
+        total_bytes = 0
+        spans: array[int] = array("Q")
+        begin = find_directory(self._archive.handle, self._limits).begin
+        for name, listed in self._entries():
             check_entry(
                 name,
-                flag_bits=info.flag_bits,
-                external_attr=info.external_attr,
-                compress_type=info.compress_type,
-                size_bytes=info.file_size,
+                flag_bits=listed.flag_bits,
+                external_attr=listed.external_attr,
+                compress_type=listed.compress_type,
+                size_bytes=listed.size_bytes,
                 limits=self._limits,
             )
-        outer = enclosing_folder([name for name, _ in entries])
-        return [(name.removeprefix(outer), info) for name, info in entries]
+            total_bytes += listed.size_bytes
+            if total_bytes > self._limits.total_bytes:
+                raise ArchiveRefused("it unpacks to more than is read here")
+            end = listed.offset + _LOCAL_HEADER_BYTES + len(listed.name) + listed.packed_bytes
+            if end > begin:
+                raise ArchiveRefused("one of its files is damaged")
+            spans.append(listed.offset)
+            spans.append(end)
+            found = may_enclose(name)
+            if found is not None and enclosing != "":
+                enclosing = found if not found or enclosing is None else enclosing
+        _check_overlaps(spans)
+        return enclosing or ""
 
-    def _named(self, name: str) -> zipfile.ZipInfo | None:
-        found = [info for each, info in self._entries if each == name]
-        if len(found) > 1:
-            raise ExportInvalid(f"it holds {name} twice")
-        return found[0] if found else None
+    def _find_lists(self) -> None:
+        for name, listed in self._entries():
+            if name in _LISTS:
+                if name in self._lists:
+                    raise ArchiveRefused(f"it holds {name} twice")
+                self._lists[name] = _entry(listed)
 
-    def _read_channels(self) -> tuple[dict[str, str], dict[str, str]]:
+    def _read_channels(self) -> tuple[dict[str, str], dict[str, str | None]]:
         """Public channels: id → name, and folder → id. What else has a folder is private and stays unread."""
-        info = self._named("channels.json")
-        if info is None:
-            raise ExportInvalid("it has no channels.json, so it is no Slack export")
+        if "channels.json" not in self._lists:
+            raise ArchiveRefused("it has no channels.json, so it is no Slack export")
         names: dict[str, str] = {}
         folders: dict[str, str] = {}
-        for raw in self._elements(info, "channels.json"):
-            if not isinstance(raw, dict) or raw.get("is_private") is True:
+        for raw in self._elements("channels.json"):
+            if raw.get("is_private") is True:
                 continue
             channel_id, name = _channel_id(raw.get("id")), parse_text(raw.get("name")).strip()
             if channel_id is None or not name:
@@ -117,76 +139,77 @@ class ExportZip:
             names.setdefault(channel_id, name)
             if name not in folders or raw.get("is_archived") is not True:
                 folders[name] = channel_id
-        for private in self._private_names():
-            names.pop(folders.pop(private, ""), None)
+        private = set(self._private_names())
+        for each in private:
+            names.pop(folders.pop(each, ""), None)
         if not folders:
-            raise ExportInvalid("its channels.json names no public channel")
-        return names, folders
+            raise ArchiveRefused("its channels.json names no public channel")
+        return names, _with_other_spellings(folders, private)
 
     def _private_names(self) -> Iterator[str]:
         for file in _PRIVATE:
-            info = self._named(file)
-            if info is None:
-                continue
-            for raw in self._elements(info, file):
-                if isinstance(raw, dict):
+            if file in self._lists:
+                for raw in self._elements(file):
                     yield from (parse_text(raw.get(key)).strip() for key in ("name", "id"))
 
+    def _channel_of(self, folder: str) -> str | None:
+        return self._folders[folder] if folder in self._folders else self._folders.get(folded_name(folder))
+
     def _read_people(self) -> list[Person]:
-        info = self._named("users.json") or self._named("org_users.json")
-        if info is None:
-            raise ExportInvalid("it has no users.json, so nobody in it can be told apart")
-        users = [_slim(raw) for raw in self._elements(info, "users.json") if isinstance(raw, dict)]
+        name = next((each for each in _USERS if each in self._lists), None)
+        if name is None:
+            raise ArchiveRefused("it has no users.json, so nobody in it can be told apart")
+        users = [_slim(raw) for raw in self._elements(name)]
         home = home_teams(self._team_id, None, users)
         people = {person.user_id: person for raw in users if (person := parse_person(raw, home))}
         if not people:
-            raise ExportInvalid("its users.json is no list of people")
+            raise ArchiveRefused("its users.json is no list of people")
         return sorted(people.values(), key=lambda person: person.user_id)
 
-    def _elements(self, info: zipfile.ZipInfo, what: str) -> Iterator[Any]:
-        """The elements of a JSON array, one by one. Raises ExportInvalid."""
-        try:
-            with _broken_means(f"{what} is damaged"), self._archive.open(info) as packed:
-                yield from array_elements(self._pieces(packed, info), self._limits.element_characters)
-        except ElementTooLong as error:
-            raise ExportInvalid(f"{what} holds something unreasonably long") from error
-        except BadArray as error:
-            raise ExportInvalid(f"{what} is no list in JSON") from error
-
-    def _pieces(self, packed: IO[bytes], info: zipfile.ZipInfo) -> Iterator[bytes]:
-        """What streams out of an entry, counted: its directory may lie about sizes. Raises ExportInvalid."""
-        read_bytes = 0
-        while data := packed.read(CHUNK_BYTES):
-            read_bytes += len(data)
-            self._read_bytes += len(data)
-            check_growth(read_bytes, info.compress_size, self._limits)
-            if self._read_bytes > self._limits.total_bytes:
-                raise ExportInvalid("it unpacks to more than is read here")
-            yield data
+    def _elements(self, name: str) -> Iterator[dict[str, Any]]:
+        """The objects of a list."""
+        for raw in elements(self._archive.pieces(self._lists[name]), self._limits, name):
+            if isinstance(raw, dict):
+                yield cast("dict[str, Any]", raw)
 
 
 @contextlib.contextmanager
-def _broken_means(reason: str) -> Iterator[None]:
-    """Raise what zipfile makes of damaged bytes as ExportInvalid; a failing disk stays a failing disk."""
+def refused() -> Iterator[None]:
+    """What was wrong with an archive, in the contract's words."""
     try:
         yield
-    except (BadArray, ElementTooLong):
-        raise
-    except _BROKEN as error:
-        raise ExportInvalid(reason) from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # an offset before the file's beginning
-            raise
-        raise ExportInvalid(reason) from error
+    except ArchiveRefused as error:
+        raise ExportInvalid(str(error)) from error
 
 
-def _check_tail(path: Path, limits: Limits) -> None:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - TAIL_BYTES))
-        count = count_entries(file.read())
-    if count > limits.entry_count:
-        raise ExportInvalid(f"it holds more than {limits.entry_count} files")
+def _entry(listed: Listed, day: str = "") -> Entry:
+    return Entry(
+        day.encode(),
+        listed.offset,
+        listed.packed_bytes,
+        listed.size_bytes,
+        listed.crc,
+        listed.compress_type,
+    )
+
+
+def _check_overlaps(spans: "array[int]") -> None:
+    """Entries that share bytes unpack to any size: no maker of exports writes them."""
+    begins, ends = spans[::2], spans[1::2]
+    last = 0
+    for number in sorted(range(len(begins)), key=begins.__getitem__):
+        if begins[number] < last:
+            raise ArchiveRefused("two of its files share the same bytes")
+        last = ends[number]
+
+
+def _with_other_spellings(folders: dict[str, str], private: set[str]) -> dict[str, str | None]:
+    """Folders as channels are named, and in other letters where that can mean one channel only."""
+    folded: dict[str, str | None] = {folded_name(each): None for each in private}
+    for name, channel_id in folders.items():
+        other = folded_name(name)
+        folded[other] = None if other in folded and folded[other] != channel_id else channel_id
+    return folded | folders
 
 
 def _channel_id(value: Any) -> str | None:

@@ -1,58 +1,47 @@
 """Zstandard JSONL files: written with their hash, read one line at a time. Blocking."""
 
-import hashlib
 import io
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import zstandard
 from pydantic import ValidationError
 
-from proto.artifacts import FileEntry
+from proto.artifacts import FileEntry, ShardEntry
 from proto.body import Body
 from proto.errors import ArtifactCorrupt
+from services.scraper.adapters.packing import BATCH, LEVEL, Packed, Shard, write_batches
 
-LEVEL: Final = 6
-LINE_LIMIT: Final = 1024 * 1024
+LINE_LIMIT = 1024 * 1024
 
 B = TypeVar("B", bound=Body)
 
 
-class _Hashed(io.RawIOBase):
-    """A file that knows the hash and size of what went in."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self.digest = hashlib.sha256()
-        self.size_bytes = 0
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def write(self, data: "bytes | bytearray | memoryview") -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Write, hash, count."""
-        self.digest.update(data)
-        self.size_bytes += len(data)
-        return self._file.write(data)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-        super().close()
-
-
 def write_lines(path: Path, name: str, lines: Iterable[bytes]) -> FileEntry:
     """Write lines of JSON under `path`; the same lines give the same bytes."""
-    file = _Hashed(path)
-    try:
-        with zstandard.ZstdCompressor(level=LEVEL).stream_writer(file, closefd=False) as packed:  # pyright: ignore[reportArgumentType]
-            for line in lines:
-                packed.write(line + b"\n")
-        return FileEntry(name=name, size_bytes=file.size_bytes, sha256=file.digest.hexdigest())
-    finally:
-        file.close()
+    each = iter(lines)
+    batches = (b"\n".join([*batch, b""]) for batch in iter(lambda: list(islice(each, BATCH)), []))
+    return file_entry(write_batches(path, name, batches))
+
+
+def file_entry(packed: Packed) -> FileEntry:
+    """As a manifest lists it."""
+    return FileEntry(name=packed.name, size_bytes=packed.size_bytes, sha256=packed.sha256)
+
+
+def shard_entry(shard: Shard) -> ShardEntry:
+    """As a corpus's manifest lists it."""
+    return ShardEntry(
+        name=shard.file.name,
+        size_bytes=shard.file.size_bytes,
+        sha256=shard.file.sha256,
+        channel_id=shard.channel_id,
+        message_count=shard.message_count,
+        oldest_ts=shard.oldest_ts,
+        latest_ts=shard.latest_ts,
+    )
 
 
 def pack(bodies: Iterable[Body]) -> bytes:

@@ -1,25 +1,26 @@
-"""What may stand in a Slack export ZIP. Names are matched, never turned into a path; sizes are promises to be kept."""
+"""What may stand in a Slack export ZIP. Names are matched, never turned into a path; sizes are promises to be kept.
 
-import contextlib
+Imports nothing that a small worker process would have to carry; `ArchiveRefused` becomes `ExportInvalid` at the door.
+"""
+
 import re
 import stat
-import struct
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from proto.errors import ExportInvalid
-
-MIB: Final = 1024 * 1024
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
-UTF8_FLAG: Final = 0x800
 ENCRYPTED_FLAG: Final = 0x1
+UTF8_FLAG: Final = 0x800
 STORED, DEFLATED = 0, 8
-TAIL_BYTES: Final = 65_536 + 22 + 20 + 56  # longest comment, end record, zip64 locator and record
-_END: Final = b"PK\x05\x06"
-_END64: Final = b"PK\x06\x06"
-_MANY: Final = 0xFFFF
-_DAY: Final = re.compile(r"([^/\x00-\x1f]{1,300})/(\d{4}-\d{2}-\d{2})\.json")
+_DAY: Final = re.compile(r"([^/\x00-\x1f]{1,300})/([0-9]{4}-[0-9]{2}-[0-9]{2})\.json")
 _ARCHIVES: Final = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".bz2", ".xz", ".zst")
+
+
+class ArchiveRefused(ValueError):
+    """Why an export is not read, as the rest of a sentence: "it is encrypted"."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Limits:
     ratio: int = 200
     ratio_after_bytes: int = 10 * MIB
     element_characters: int = 16 * MIB  # of one message, one person
+    scratch_bytes: int = 20 * GIB  # sorted runs of one process, packed
 
 
 @dataclass(frozen=True)
@@ -39,41 +41,39 @@ class DayFile:
     """One folder's messages of one day, by the exporting workspace's clock: nothing is concluded from the day."""
 
     folder: str
-
-
-def count_entries(tail: bytes) -> int:
-    """How many entries the end record names, so that a bomb of names is refused unread. Raises ExportInvalid."""
-    at = tail.rfind(_END)
-    if at < 0 or len(tail) < at + 22:
-        raise ExportInvalid("it is no complete ZIP file")
-    count = struct.unpack_from("<H", tail, at + 10)[0]
-    if count == _MANY and (at64 := tail.rfind(_END64, 0, at)) >= 0 and len(tail) >= at64 + 40:
-        count = struct.unpack_from("<Q", tail, at64 + 32)[0]
-    return int(count)
+    day: str
 
 
 def check_entry(
     name: str, *, flag_bits: int, external_attr: int, compress_type: int, size_bytes: int, limits: Limits
 ) -> None:
-    """Refuse what no export of Slack's holds. Raises ExportInvalid."""
+    """Refuse what no export of Slack's holds. Raises ArchiveRefused."""
     if flag_bits & ENCRYPTED_FLAG:
-        raise ExportInvalid("it is encrypted")
+        raise ArchiveRefused("it is encrypted")
     if stat.S_ISLNK(external_attr >> 16):
-        raise ExportInvalid("it holds a link")
+        raise ArchiveRefused("it holds a link")
     if name.lower().endswith(_ARCHIVES):
-        raise ExportInvalid("it holds another archive")
+        raise ArchiveRefused("it holds another archive")
     if compress_type not in (STORED, DEFLATED):
-        raise ExportInvalid("it is compressed in a way that Slack doesn't use")
+        raise ArchiveRefused("it is compressed in a way that Slack doesn't use")
     if size_bytes > limits.entry_bytes:
-        raise ExportInvalid(f"one of its files is larger than {limits.entry_bytes // MIB} MiB")
+        raise ArchiveRefused(f"one of its files is larger than {limits.entry_bytes // MIB} MiB")
 
 
-def readable_name(name: str, flag_bits: int) -> str:
-    """The entry's name as its maker meant it: zipfile reads cp437 where the UTF-8 flag is missing."""
-    if not flag_bits & UTF8_FLAG and not name.isascii():
-        with contextlib.suppress(UnicodeError):  # then it really is cp437
-            name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/")
+def readable_name(name: bytes, flag_bits: int) -> str:
+    """The entry's name as its maker meant it: the UTF-8 flag is often missing. Raises ArchiveRefused."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError as error:
+        if flag_bits & UTF8_FLAG:
+            raise ArchiveRefused("a name in it is damaged") from error
+        text = name.decode("cp437")
+    return text.replace("\\", "/")
+
+
+def folded_name(name: str) -> str:
+    """What two spellings of one folder have in common: a Mac takes letters apart, Windows forgets their case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def is_noise(name: str) -> bool:
@@ -82,24 +82,23 @@ def is_noise(name: str) -> bool:
     return name.endswith("/") or parts[0] == "__MACOSX" or parts[-1] in (".DS_Store", "Thumbs.db")
 
 
-def enclosing_folder(names: list[str]) -> str:
-    """``export/`` where everything lies in one more folder; empty where nothing does."""
-    for name in names:
-        head, _, last = name.rpartition("/")
-        if last == "channels.json" and "/" not in head:
-            return f"{head}/" if head and "channels.json" not in names else ""
-    return ""
+def may_enclose(name: str) -> str | None:
+    """``export/`` of ``export/channels.json``, nothing of ``channels.json``; None: says nothing about folders."""
+    head, _, last = name.rpartition("/")
+    if last != "channels.json" or "/" in head:
+        return None
+    return f"{head}/" if head else ""
 
 
 def parse_day_file(name: str) -> DayFile | None:
     """``general/2020-05-17.json``; None: something else, which is not read."""
     found = _DAY.fullmatch(name)
-    return DayFile(found[1]) if found else None
+    return DayFile(found[1], found[2]) if found else None
 
 
 def check_growth(read_bytes: int, packed_bytes: int, limits: Limits) -> None:
-    """Called while an entry streams. Raises ExportInvalid for a bomb."""
+    """Called while an entry streams. Raises ArchiveRefused for a bomb."""
     if read_bytes > limits.entry_bytes:
-        raise ExportInvalid(f"one of its files is larger than {limits.entry_bytes // MIB} MiB")
+        raise ArchiveRefused(f"one of its files is larger than {limits.entry_bytes // MIB} MiB")
     if read_bytes > limits.ratio_after_bytes and read_bytes > limits.ratio * max(packed_bytes, 1):
-        raise ExportInvalid("one of its files unpacks to far more than it should")
+        raise ArchiveRefused("one of its files unpacks to far more than it should")

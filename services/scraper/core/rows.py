@@ -22,7 +22,7 @@ BODY: Final = THREAD + KEY_LENGTH
 TS: Final = CHANNEL + KEY_LENGTH  # of a row of the second form
 LINE: Final = TS + KEY_LENGTH
 
-_NEVER: Final = "000000000000.000000000"
+NEVER: Final = "000000000000.000000000"
 _FOR_EVER: Final = "999999999999.999999999"
 _WORDS, _IN_THREAD, _EDITED = 1, 2, 4
 _GONE: Final = ord("8")  # sorts after every copy; even, as what has no words
@@ -45,9 +45,9 @@ def row_of(found: Spoken | Gone, channel: str) -> bytes:
     key = ts_key(line.ts)
     flags = _EDITED * line.edited + (_WORDS if line.text else 0)
     if line.thread_ts is None:
-        return f"{channel}{key}{edited_ts or _NEVER}{flags}{key}".encode() + encode_line(line)
+        return f"{channel}{key}{edited_ts or NEVER}{flags}{key}".encode() + encode_line(line)
     thread = ts_key(line.thread_ts)
-    return f"{channel}{key}{edited_ts or _NEVER}{flags + _IN_THREAD}{thread}".encode() + encode_line(line)
+    return f"{channel}{key}{edited_ts or NEVER}{flags + _IN_THREAD}{thread}".encode() + encode_line(line)
 
 
 def join_copies(rows: Iterable[bytes], dropped: Counter[str]) -> Iterator[bytes]:

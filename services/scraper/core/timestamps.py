@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 _TS: Final = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,9}))?")
-_USUAL: Final = re.compile(r"[0-9]{10}\.[0-9]{6}")
+USUAL_TS: Final = re.compile(r"[0-9]{10}\.[0-9]{6}")
 MICROSECOND: Final = 1_000_000
 KEY_LENGTH: Final = 22  # of every sort key
 
 
 def parse_ts(value: Any) -> str | None:
     """A timestamp as text, or None. Hand-made exports have it as a number, or without its dot."""
-    if isinstance(value, str) and _USUAL.fullmatch(value):
+    if isinstance(value, str) and USUAL_TS.fullmatch(value):
         return value
     if isinstance(value, bool) or value is None:
         return None
