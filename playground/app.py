@@ -10,6 +10,7 @@ from aiohttp import web
 
 from playground.api.handler import BODY_LIMIT_BYTES, WebApi
 from playground.box import Box
+from playground.bulk import Size, make_bulk
 from playground.buswatch import BusWatch
 from playground.control import Control, errors_as_json
 from playground.control_ops import Operations
@@ -59,14 +60,7 @@ class Running:
 async def start(settings: Settings, *, seed: SeedWorkspace | None = None) -> Running:
     """Serve on the settings' port (0: any free one). `seed`: another workspace than the synthetic one."""
     if seed is None:
-        seed = await asyncio.to_thread(
-            make_workspace,
-            settings.seed,
-            now=settings.now,
-            message_count=settings.message_count,
-            team_id=settings.team_id,
-            app_id=settings.api_app_id,
-        )
+        seed = await asyncio.to_thread(_seed_of, settings)
     box = Box(settings, seed)
     tasks = Tasks()
     session = aiohttp.ClientSession(trust_env=False, timeout=aiohttp.ClientTimeout(total=60))
@@ -89,6 +83,17 @@ async def start(settings: Settings, *, seed: SeedWorkspace | None = None) -> Run
     box.public_url = (settings.public_url or url).rstrip("/")
     tasks.spawn(bus.run(), name="bus watch")
     return Running(url, box, deliverer, sockets, runner, tasks, session, bus)
+
+
+def _seed_of(settings: Settings) -> SeedWorkspace:
+    """The small synthetic workspace, or the large one."""
+    now, team_id, app_id = settings.now, settings.team_id, settings.api_app_id
+    if settings.bulk_channels > 0:
+        size = Size(settings.bulk_channels, settings.bulk_messages, settings.bulk_threads)
+        return make_bulk(settings.seed, size, now=now, team_id=team_id, app_id=app_id)
+    return make_workspace(
+        settings.seed, now=now, message_count=settings.message_count, team_id=team_id, app_id=app_id
+    )
 
 
 def _application(box: Box, deliverer: Deliverer, sockets: SocketServer, bus: BusWatch) -> web.Application:

@@ -8,6 +8,7 @@ from typing import Any
 from playground.faults import Faults
 from playground.hub import Hub
 from playground.journal import Journal
+from playground.limits import Limits
 from playground.model import SeedWorkspace
 from playground.settings import Settings
 from playground.state import AppIdentity, Change, Workspace
@@ -41,6 +42,7 @@ class Box:
     faults: Faults = field(default_factory=Faults)
     journal: Journal = field(default_factory=Journal)
     hub: Hub = field(default_factory=Hub)
+    limits: Limits = field(default_factory=Limits)
     revoked: set[str] = field(default_factory=set[str])
     tickets: dict[str, float] = field(default_factory=dict[str, float])
     responses: dict[str, ResponseUrl] = field(default_factory=dict[str, ResponseUrl])
@@ -52,6 +54,7 @@ class Box:
     def __post_init__(self) -> None:
         self.gateway_urls = list(self.settings.gateway_urls)
         self.subscribed = set(self.settings.subscribe)
+        self.limits.set(self.settings.rate_limits, self.settings.clock_scale)
         self.workspace = self._fresh()
 
     def _fresh(self) -> Workspace:
@@ -65,6 +68,7 @@ class Box:
         for forgotten in (self.revoked, self.tickets, self.responses, self.triggers):
             forgotten.clear()
         self.faults.clear()
+        self.limits.set(self.settings.rate_limits, self.settings.clock_scale)
         self.journal.clear()
         self.hub.publish("reset", {})
 

@@ -4,7 +4,7 @@ import bisect
 import copy
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from playground.model import ChannelKind, Message, SeedChannel
@@ -47,8 +47,9 @@ class Channel:
         self._order: list[str] = []
         self._replies: defaultdict[str, list[str]] = defaultdict(list)
         self._last_us = 0
-        for message in seed.messages:
-            self.insert(copy.deepcopy(message))
+        self._load(copy.deepcopy(message) for message in seed.messages)
+        if seed.source is not None:
+            self._load(seed.source())
 
     @property
     def message_count(self) -> int:
@@ -71,6 +72,24 @@ class Channel:
         root_ts = message.get("thread_ts")
         if root_ts is not None and root_ts != ts:
             bisect.insort(self._replies[root_ts], ts)
+            self._recount(root_ts)
+
+    def _load(self, messages: Iterable[Message]) -> None:
+        """Put many at once; each thread is counted once."""
+        roots: set[str] = set()
+        for message in messages:
+            ts, root_ts = message["ts"], message.get("thread_ts")
+            if ts in self._by_ts:
+                raise ValueError(f"ts {ts} exists in {self.id}")
+            self._by_ts[ts] = message
+            if root_ts is not None and root_ts != ts:
+                self._replies[root_ts].append(ts)
+                roots.add(root_ts)
+        self._order = sorted(self._by_ts)
+        if self._order:
+            self._last_us = max(self._last_us, us_of(self._order[-1]))
+        for root_ts in roots:
+            self._replies[root_ts].sort()
             self._recount(root_ts)
 
     def remove(self, ts: str) -> Message:

@@ -16,6 +16,7 @@ from playground.control import Body, answer
 from playground.deliver import Deliverer
 from playground.events import envelope
 from playground.faults import Fault
+from playground.limits import Mode
 from playground.settings import EventName
 from playground.signing import Signature
 from playground.sockets import SocketServer
@@ -39,6 +40,11 @@ class Raw(Body):
     gateway: int | str | None = None
     signature: Signature = "good"
     headers: dict[str, str] = Field(default={})
+
+
+class RateLimits(Body):
+    mode: Mode
+    clock_scale: float = Field(default=1.0, gt=0)
 
 
 class Gateways(Body):
@@ -85,6 +91,9 @@ class Operations:
             web.delete("/playground/faults", self.clear_faults),
             web.get("/playground/history", self.history),
             web.delete("/playground/history", self.clear_history),
+            web.get("/playground/calls", self.calls),
+            web.get("/playground/limits", self.limits),
+            web.put("/playground/limits", self.set_limits),
             web.get("/playground/stats", self.stats),
             web.get("/playground/gateways", self.gateways),
             web.put("/playground/gateways", self.set_gateways),
@@ -175,6 +184,21 @@ class Operations:
         """Forget the journal."""
         self.box.journal.clear()
         return answer()
+
+    async def calls(self, request: web.Request) -> web.Response:
+        """Web API calls that were answered, counted by method and arguments; and those told to wait."""
+        journal = self.box.journal
+        return answer(calls=journal.answered(request.query.get("name")), limited=dict(journal.limited))
+
+    async def limits(self, _: web.Request) -> web.Response:
+        """The rate limits in force."""
+        return answer(mode=self.box.limits.mode, clock_scale=self.box.limits.scale)
+
+    async def set_limits(self, request: web.Request) -> web.Response:
+        """Others from now on."""
+        body = RateLimits.model_validate_json(await request.read())
+        self.box.limits.set(body.mode, body.clock_scale)
+        return answer(mode=body.mode, clock_scale=body.clock_scale)
 
     async def stats(self, _: web.Request) -> web.Response:
         """Counts."""

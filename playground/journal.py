@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 LIMIT = 20_000
+MOST_DIFFERENT = 200_000  # calls that are told apart by their arguments
+OK = 200
+TOO_MANY_REQUESTS = 429
 _LISTS = frozenset({"messages", "members", "channels"})
 _SECRET_KEYS = frozenset({"token", "app_token", "client_secret", "refresh_token"})
 
@@ -33,6 +36,8 @@ class Journal:
         self._rows: deque[dict[str, Any]] = deque(maxlen=LIMIT)
         self._seq = 0
         self.calls: Counter[str] = Counter()
+        self._answered: Counter[tuple[str, str]] = Counter()
+        self.limited: Counter[str] = Counter()
 
     def add(
         self,
@@ -62,7 +67,27 @@ class Journal:
         self._rows.append(row)
         if direction == "in":
             self.calls[name] += 1
+            self._count(name, status, request, response)
         return row
+
+    def _count(
+        self, name: str, status: int | None, request: dict[str, Any], response: dict[str, Any]
+    ) -> None:
+        if status == TOO_MANY_REQUESTS:
+            self.limited[name] += 1
+        if status != OK or not response:  # an HTML page is no answer
+            return
+        key = (name, json.dumps(request, sort_keys=True, default=str))
+        if key in self._answered or len(self._answered) < MOST_DIFFERENT:
+            self._answered[key] += 1
+
+    def answered(self, name: str | None) -> list[dict[str, Any]]:
+        """Calls that were answered, each with its arguments and how often."""
+        return [
+            {"name": each, "request": json.loads(arguments), "count": count}
+            for (each, arguments), count in self._answered.items()
+            if name in (None, each)
+        ]
 
     def rows(self, *, direction: str | None, name: str | None, since: int) -> Iterator[dict[str, Any]]:
         """Rows newer than `since` (a seq), filtered."""
@@ -81,4 +106,6 @@ class Journal:
     def clear(self) -> None:
         """Forget everything but the numbering."""
         self._rows.clear()
-        self.calls.clear()
+        for counter in (self.calls, self.limited):
+            counter.clear()
+        self._answered.clear()

@@ -1,5 +1,6 @@
 """What a synthetic workspace is made of, before it lives."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ BOT_ID = "B0DOPPEL"
 
 @dataclass
 class SeedChannel:
-    """A channel and its messages, oldest first, each in Slack's shape without thread counters."""
+    """A channel and its messages, each in Slack's shape without thread counters: listed, or made by `source`."""
 
     id: str
     name: str
@@ -25,6 +26,7 @@ class SeedChannel:
     purpose: str = ""
     is_general: bool = False
     messages: list[Message] = field(default_factory=list[Message])
+    source: Callable[[], Iterator[Message]] | None = field(default=None, repr=False)  # makes them when asked
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pydantic import (
     AliasChoices,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -58,6 +59,19 @@ class Settings(BaseSettings):
         default=DEFAULT_NOW, description="End of the synthetic history, Unix seconds or ISO 8601."
     )
     message_count: PositiveInt = Field(default=2600, description="About how many messages the history holds.")
+    bulk_channels: NonNegativeInt = Field(
+        default=0, description="More than 0: a large workspace of so many channels instead, for benches."
+    )
+    bulk_messages: PositiveInt = Field(default=100_000, description="Its messages, replies included.")
+    bulk_threads: NonNegativeInt = Field(default=6_000, description="Its threads.")
+    rate_limits: Literal["none", "slack", "distributed"] = Field(
+        default="none",
+        description="`slack`: Slack's tiers per method and token; `distributed`: histories and threads once a minute, "
+        "15 a page, as apps get that are distributed outside the Marketplace.",
+    )
+    clock_scale: PositiveFloat = Field(
+        default=1.0, description="How many times faster than Slack's the clock of the rate limits runs."
+    )
     gateway_urls: Annotated[list[str], NoDecode] = Field(default=["http://127.0.0.1:8080"])
     subscribe: Annotated[list[EventName], NoDecode] = Field(default=["app_mention", "message.im"])
     retry_scale: NonNegativeFloat = Field(

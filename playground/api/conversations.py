@@ -161,7 +161,8 @@ def history(call: Call) -> Answer:
     """conversations.history: newest first, no replies but broadcasts."""
     channel = _readable(call)
     window = _window(call)
-    limit = call.number("limit", default=100, most=999)
+    most = call.box.limits.page_limit("conversations.history")
+    limit = call.number("limit", default=most or 100, most=most or 999)
     before = call.cursor("next_ts")
     found: list[Message] = []
     for message in channel.top_level():
@@ -197,7 +198,8 @@ def replies(call: Call) -> Answer:
         return {"messages": [_shown(call, root)], "has_more": False}
     window = _window(call)
     after = call.cursor("next_ts")
-    limit = call.number("limit", default=1000, most=1000)
+    most = call.box.limits.page_limit("conversations.replies") or 1000
+    limit = call.number("limit", default=most, most=most)
     found: list[Any] = [
         message
         for message in channel.replies(ts)

@@ -40,7 +40,11 @@ class WebApi:
                     return early
                 if fault.kind == "stale_ticket":
                     arguments["_stale_ticket"] = True
-            self._authorise(request, method, arguments)
+            token = self._authorise(request, method, arguments)
+            if (wait_s := self.box.limits.take(method, token)) is not None:
+                limited = self._too_many(wait_s)
+                self._note(method, arguments, started, limited.status, {}, fault)
+                return limited
             answer: Answer = {"ok": True} | self._call(method, arguments)
         except ApiError as error:
             answer = {"ok": False, "error": error.code} | error.extra
@@ -56,7 +60,7 @@ class WebApi:
             raise ApiError("unknown_method", req_method=method)
         return function(Call(self.box, arguments))
 
-    def _authorise(self, request: web.Request, method: str, arguments: dict[str, Any]) -> None:
+    def _authorise(self, request: web.Request, method: str, arguments: dict[str, Any]) -> str:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else str(arguments.get("token") or "")
         settings = self.box.settings
@@ -67,16 +71,13 @@ class WebApi:
         wants_app_token = method.startswith("apps.connections.")
         bot_token, app_token = settings.bot_token.get_secret_value(), settings.app_token.get_secret_value()
         if given == (app_token if wants_app_token else bot_token):
-            return
+            return given
         raise ApiError("not_allowed_token_type" if given in (bot_token, app_token) else "invalid_auth")
 
     async def _before(self, request: web.Request, fault: Fault) -> web.Response | None:
         """What a fault answers without any effect; None where the call goes on."""
-        headers = self._headers()
         if fault.kind == "ratelimited":
-            if fault.retry_after is not None:
-                headers["Retry-After"] = str(fault.retry_after)
-            return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
+            return self._too_many(fault.retry_after)
         if fault.kind == "status":
             return web.Response(
                 status=fault.status, text="upstream connect error or disconnect/reset before headers"
@@ -90,6 +91,12 @@ class WebApi:
         if fault.kind == "slow":
             await asyncio.sleep(5.0 if fault.delay_s is None else fault.delay_s)
         return None
+
+    def _too_many(self, retry_after: int | str | None) -> web.Response:
+        headers = self._headers()
+        if retry_after is not None:
+            headers["Retry-After"] = str(retry_after)
+        return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
 
     def _after(self, request: web.Request, fault: Fault, response: web.Response) -> web.Response:
         if fault.kind == "reset_after":
