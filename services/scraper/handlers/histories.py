@@ -56,7 +56,7 @@ class Histories:
             return await self._newest(request.team_id)
         shared = await self._shared(request, plan, delivery)
         if shared is not None:
-            await self.repository.share_corpus(claim, shared.corpus_id, is_read_now=False)
+            await self.repository.share_corpus(claim, shared.corpus_id)
             await self._clean_up(claim, request.team_id, plan)
             return shared
         corpus = await self._read(claim, request, plan, folder, work)
@@ -93,7 +93,7 @@ class Histories:
             built = await self._read_upload(request, plan, folder, work)
         same = await self._same(request.team_id, plan, built)
         if same is not None:
-            await self.repository.share_corpus(claim, same.corpus_id, is_read_now=True)
+            await self.repository.keep_corpus(claim, same.corpus_id, corpus_id)
             self.gauges.read(plan.kind, "unchanged", 0)
             log.info("corpus unchanged", extra={"corpus_id": str(same.corpus_id)})
             return same

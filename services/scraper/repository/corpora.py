@@ -1,4 +1,4 @@
-"""Corpora and datasets: the rows that make them, each in one transaction with its scrape."""
+"""Corpora: the rows that make them, each in one transaction with its scrape."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,15 +7,13 @@ from uuid import UUID
 import asyncpg
 
 from doppel.database import Database
-from proto.errors import LeaseLost, NoConsent
-from proto.scrape import ScrapeResult
-from services.scraper.repository.rows import Claim, CorpusRow, DatasetRow
-from services.scraper.repository.scrapes import finish_within
+from proto.errors import LeaseLost
+from services.scraper.repository.rows import Claim, CorpusRow
 
 
 @dataclass(frozen=True)
 class Corpora:
-    """Tables ``corpora`` and ``datasets``."""
+    """Table ``corpora``."""
 
     database: Database
 
@@ -45,36 +43,34 @@ class Corpora:
                 corpus.channel_count,
                 corpus.content_sha256,
             )
-            await connection.execute(
-                "delete from scraper.channel_cursors where request_id = $1", claim.request_id
-            )
+            await connection.execute("delete from scraper.pages where request_id = $1", claim.request_id)
 
-    async def commit_dataset(self, claim: Claim, dataset: DatasetRow, result: ScrapeResult) -> None:
-        """The row that makes a dataset, and the outcome. Raises NoConsent, LeaseLost."""
+    async def keep_corpus(self, claim: Claim, corpus_id: UUID, unborn_id: UUID) -> None:
+        """The history was read and is still what that corpus says: `unborn_id` is not made. Raises LeaseLost.
+
+        What the reading leaves for the next one goes over to the corpus that stays.
+        """
         async with self.database.transaction() as connection:
-            granted = await connection.fetchval(
-                "select granted from gateway.consents_now where team_id = $1 and user_id = $2",
-                dataset.team_id,
-                dataset.user_id,
+            held = await connection.fetchrow(
+                """update scraper.scrapes set corpus_id = $3, read_at = now(), updated_at = now()
+                   where request_id = $1 and fence = $2 and state = 'running' returning fence""",
+                claim.request_id,
+                claim.fence,
+                corpus_id,
             )
-            if not granted:
-                raise NoConsent(dataset.user_id)
+            if held is None:
+                raise LeaseLost(f"scrape {claim.request_id}")
             await connection.execute(
-                """insert into scraper.datasets (dataset_id, team_id, user_id, corpus_id, source, prefix,
-                       manifest_sha256, train_count, validation_count, test_count)
-                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (dataset_id) do nothing""",
-                dataset.dataset_id,
-                dataset.team_id,
-                dataset.user_id,
-                dataset.corpus_id,
-                dataset.source,
-                dataset.prefix,
-                dataset.manifest_sha256,
-                dataset.samples.train,
-                dataset.samples.validation,
-                dataset.samples.test,
+                """with left_by_it as (
+                       delete from scraper.api_states where corpus_id = $2 returning object_key, sha256)
+                   insert into scraper.api_states (corpus_id, object_key, sha256)
+                   select $1, object_key, sha256 from left_by_it
+                   on conflict (corpus_id) do update set object_key = excluded.object_key,
+                       sha256 = excluded.sha256, created_at = now()""",
+                corpus_id,
+                unborn_id,
             )
-            await finish_within(connection, claim, result)
+            await connection.execute("delete from scraper.pages where request_id = $1", claim.request_id)
 
     async def corpus(self, corpus_id: UUID) -> CorpusRow | None:
         """A committed corpus."""

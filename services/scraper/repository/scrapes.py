@@ -122,19 +122,15 @@ class Scrapes:
         )
         return state == "cancelled"
 
-    async def share_corpus(self, claim: Claim, corpus_id: UUID, *, is_read_now: bool) -> None:
-        """Take a corpus that is there as this one's: it was just read again unchanged, or another request read it.
-
-        Raises LeaseLost.
-        """
+    async def share_corpus(self, claim: Claim, corpus_id: UUID) -> None:
+        """Take another request's corpus as this one's. Raises LeaseLost."""
         row = await self.database.fetchrow(
-            """update scraper.scrapes set corpus_id = $3, updated_at = now(), read_at = case when $4 then now()
-                   else (select max(other.read_at) from scraper.scrapes other where other.corpus_id = $3) end
+            """update scraper.scrapes set corpus_id = $3, updated_at = now(), read_at =
+                   (select max(other.read_at) from scraper.scrapes other where other.corpus_id = $3)
                where request_id = $1 and fence = $2 and state = 'running' returning fence""",
             claim.request_id,
             claim.fence,
             corpus_id,
-            is_read_now,
         )
         if row is None:
             raise LeaseLost(f"scrape {claim.request_id}")
