@@ -37,6 +37,9 @@ class Work:
     total: int = 0
     channels_done: int = 0
     channel_count: int = 0
+    requests: int = 0
+    slow_mode: bool = False
+    forecast_s: Callable[[], float | None] | None = field(default=None, repr=False)  # of the stage `reading`
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def enter(self, stage: Stage, total: int = 0) -> None:
@@ -44,9 +47,9 @@ class Work:
         self.stage, self.step, self.total = stage, 0, total
 
     def advance(self, count: int = 1) -> None:
-        """So many messages more. Raises Stopped, from time to time, once asked to stop."""
+        """So many messages more; none: only look. Raises Stopped, from time to time, once asked to stop."""
         before, self.step = self.step, self.step + count
-        if self.step // CHECK_EVERY != before // CHECK_EVERY and self._stop.is_set():
+        if (not count or self.step // CHECK_EVERY != before // CHECK_EVERY) and self._stop.is_set():
             raise Stopped
 
     def stop(self) -> None:

@@ -106,7 +106,7 @@ class Holding:
             await asyncio.sleep(PROGRESS_S)
             if work.stage != stage:
                 began, stage = loop.time(), work.stage
-            now = (work.stage, work.step, work.channels_done)
+            now = (work.stage, work.step, work.channels_done, work.requests)
             if now == sent:
                 continue
             sent, number = now, number + 1
@@ -119,6 +119,8 @@ class Holding:
                 total=work.total,
                 channels_done=work.channels_done,
                 channel_count=work.channel_count,
+                requests=work.requests,
+                slow_mode=work.slow_mode,
                 eta_s=eta_s(work, loop.time() - began),
             )
             try:
@@ -130,7 +132,10 @@ class Holding:
 
 
 def eta_s(work: Work, elapsed_s: float) -> float | None:
-    """Seconds to the end of the stage, by what is known of its size."""
+    """Seconds to the end of the stage: by its own forecast, else by what is known of its size."""
+    if work.stage == "reading" and work.forecast_s is not None:
+        known = work.forecast_s()
+        return None if known is None else round(known, 1)
     if work.total > 0 and work.step > 0:
         share = work.step / work.total
     elif work.channel_count > 0 and work.channels_done > 0:

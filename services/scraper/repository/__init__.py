@@ -3,14 +3,34 @@
 from dataclasses import dataclass
 
 from services.scraper.repository.corpora import Corpora
+from services.scraper.repository.datasets import Datasets
+from services.scraper.repository.leftovers import Leftovers
+from services.scraper.repository.pages import Pages
 from services.scraper.repository.reading import Reading
-from services.scraper.repository.rows import Claim, CorpusRow, Cursor, DatasetRow, Finished, Installation
+from services.scraper.repository.rows import (
+    Baseline,
+    Cancelling,
+    Claim,
+    CorpusRow,
+    DatasetRow,
+    Finished,
+    Installation,
+)
 from services.scraper.repository.scrapes import Scrapes
 
 
 @dataclass(frozen=True)
-class Repository(Scrapes, Corpora, Reading):
+class Repository(Scrapes, Corpora, Datasets, Reading, Pages, Leftovers):
     """Queries; each is one short statement or transaction."""
 
 
-__all__ = ["Claim", "CorpusRow", "Cursor", "DatasetRow", "Finished", "Installation", "Repository"]
+__all__ = [
+    "Baseline",
+    "Cancelling",
+    "Claim",
+    "CorpusRow",
+    "DatasetRow",
+    "Finished",
+    "Installation",
+    "Repository",
+]

@@ -1,21 +1,18 @@
-"""What a reading needs: the token, the person's word, cursors, and the rate budget that all replicas share."""
+"""What a reading needs: the token, the person's word, and the rate budget that all replicas share."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
 
 import asyncpg
 
 from doppel.database import Database
 from doppel.migrate import expected_migrations
-from proto.errors import LeaseLost
-from services.scraper.repository.rows import Claim, Cursor, Installation
+from services.scraper.core.budget import Pace
+from services.scraper.repository.rows import Installation
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Tables ``channel_cursors`` and ``budgets``; ``installations`` and ``consents_now`` of the gateway."""
+    """Table ``budgets``; ``installations`` and ``consents_now`` of the gateway."""
 
     database: Database
 
@@ -44,62 +41,36 @@ class Reading:
         )
         return Installation(row["bot_token"], row["enterprise_id"]) if row else None
 
-    async def cursors(self, request_id: UUID) -> dict[str, Cursor]:
-        """How far each channel is."""
-        rows = await self.database.fetch(
-            "select channel_id, page, latest_ts, done, shards from scraper.channel_cursors where request_id = $1",
-            request_id,
-        )
-        return {
-            row["channel_id"]: Cursor(
-                row["channel_id"], row["page"], row["latest_ts"], row["done"], tuple(row["shards"])
-            )
-            for row in rows
-        }
+    async def reserve(self, team_id: str, method: str, pace: Pace) -> tuple[float, float]:
+        """Take the next slot of one method: seconds to wait for it, and the interval in force.
 
-    async def save_page(self, claim: Claim, cursor: Cursor, new_shards: Sequence[Mapping[str, Any]]) -> None:
-        """One page more lies in the bucket. Raises LeaseLost."""
+        A learnt interval shortens by `recovery` with each call and is forgotten after a day without one. A slot that
+        passed unused is lost, but for a hiccup of `pace.slack_s`.
+        """
         row = await self.database.fetchrow(
-            """insert into scraper.channel_cursors as c
-                   (request_id, channel_id, fence, page, latest_ts, done, shards)
-               select request_id, $3, fence, $4, $5, $6, $7 from scraper.scrapes
-               where request_id = $1 and fence = $2 and state = 'running'
-               on conflict (request_id, channel_id) do update set fence = excluded.fence, page = excluded.page,
-                   latest_ts = excluded.latest_ts, done = excluded.done, shards = c.shards || excluded.shards,
-                   updated_at = now()
-               returning page""",
-            claim.request_id,
-            claim.fence,
-            cursor.channel_id,
-            cursor.page,
-            cursor.latest_ts,
-            cursor.done,
-            list(new_shards),
-        )
-        if row is None:
-            raise LeaseLost(f"scrape {claim.request_id}")
-
-    async def reserve(self, team_id: str, method: str, recovery: float) -> tuple[float, float]:
-        """Take the next slot of one method: seconds to wait for it, and the interval in force."""
-        row = await self.database.fetchrow(
-            """insert into scraper.budgets as b (team_id, method, next_at, interval_s) values ($1, $2, now(), 0)
+            """insert into scraper.budgets as b (team_id, method, next_at, interval_s)
+               values ($1, $2, now() + make_interval(secs => $3), $3)
                on conflict (team_id, method) do update set
-                   next_at = greatest(b.next_at, now()) + make_interval(secs => b.interval_s),
-                   interval_s = case when b.interval_s < 0.005 then 0
-                                     when b.interval_s >= 30 then b.interval_s
-                                     else b.interval_s * $3 end,
-                   updated_at = now()
-               returning interval_s, case when interval_s >= 30 or interval_s = 0 then interval_s
-                                          else interval_s / $3 end as taken_s,
-                   extract(epoch from next_at - now())::float8 as ahead_s""",
+                   (interval_s, next_at, updated_at) = (
+                       select pace,
+                              greatest(b.next_at, now() - make_interval(secs => $6)) + make_interval(secs => pace),
+                              now()
+                       from (select case when b.updated_at < now() - interval '1 day' then $3
+                                         when b.interval_s > $5 * 1.001 then $3
+                                         when b.interval_s >= $5 * 0.999 then b.interval_s
+                                         else greatest($3, b.interval_s * $4) end as pace) as paced)
+               returning interval_s, extract(epoch from next_at - now())::float8 - interval_s as wait_s""",
             team_id,
             method,
-            recovery,
+            pace.floor_s,
+            pace.recovery,
+            pace.slow_s,
+            pace.slack_s,
         )
         assert row is not None
-        return max(0.0, row["ahead_s"] - row["taken_s"]), row["interval_s"]
+        return max(0.0, row["wait_s"]), row["interval_s"]
 
-    async def slow_down(self, team_id: str, method: str, retry_after_s: float, interval_s: float) -> None:
+    async def slow_down(self, team_id: str, method: str, wait_s: float, interval_s: float) -> None:
         """Slack asked to wait: nobody calls that method before, and then less often."""
         await self.database.execute(
             """insert into scraper.budgets as b (team_id, method, next_at, interval_s)
@@ -109,6 +80,17 @@ class Reading:
                    interval_s = greatest(b.interval_s, excluded.interval_s), updated_at = now()""",
             team_id,
             method,
-            retry_after_s,
+            wait_s,
+            interval_s,
+        )
+
+    async def speed_up(self, team_id: str, method: str, interval_s: float) -> None:
+        """What was taken for slow mode was none: back to the plain pace."""
+        await self.database.execute(
+            """update scraper.budgets set next_at = least(next_at, now() + make_interval(secs => $3)),
+                   interval_s = $3, updated_at = now()
+               where team_id = $1 and method = $2""",
+            team_id,
+            method,
             interval_s,
         )

@@ -1,9 +1,8 @@
 """What the queries take and give."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
 from uuid import UUID
 
 from proto.scrape import SampleCounts, ScrapeResult
@@ -26,6 +25,14 @@ class Finished:
     result: ScrapeResult | None
 
 
+class Cancelling(StrEnum):
+    """What a scrape was when somebody stopped it."""
+
+    HELD = "held"
+    WAITING = "waiting"
+    TOO_LATE = "too_late"
+
+
 @dataclass(frozen=True)
 class CorpusRow:
     """A committed corpus."""
@@ -37,6 +44,7 @@ class CorpusRow:
     manifest_sha256: str
     message_count: int
     channel_count: int
+    content_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,11 @@ class Installation:
 
 
 @dataclass(frozen=True)
-class Cursor:
-    """How far one channel is: the pages that lie in the bucket, and where the next one begins."""
+class Baseline:
+    """The newest corpus that another reading may start from, and where its state lies."""
 
-    channel_id: str
-    page: int = 0
-    latest_ts: str | None = None
-    done: bool = False
-    shards: tuple[Mapping[str, Any], ...] = ()
+    corpus_id: UUID
+    prefix: str
+    manifest_sha256: str
+    state_key: str
+    state_sha256: str

@@ -10,7 +10,7 @@ import aiohttp
 from playground.app import Running
 from proto import subjects
 from proto.generate import Cancel
-from tests.integration.scraper.conftest import Desk
+from tests.integration.scraper.desk import Desk
 from tests.integration.scraper.test_scrapes import public_truth
 from tests.support.waiting import eventually
 
@@ -25,7 +25,7 @@ async def fault(slack: Running, **fields: Any) -> None:
 
 
 async def pages_saved(desk: Desk) -> int:
-    return await desk.database.fetchval("select coalesce(sum(page), 0) from scraper.channel_cursors")
+    return await desk.database.fetchval("select count(*) from scraper.pages")
 
 
 async def whole(desk: Desk, slack: Running, request_id: Any) -> None:
@@ -68,7 +68,7 @@ async def test_a_killed_replicas_scrape_is_finished_by_another_from_its_last_pag
 
     first.kill()
     await first.wait()
-    saved = await desk.database.fetch("select channel_id from scraper.channel_cursors where done")
+    saved = await desk.database.fetch("select channel_id from scraper.pages where root_ts = '' and is_last")
     async with aiohttp.ClientSession() as session:
         await session.delete(f"{slack.url}/playground/faults")
         await session.delete(f"{slack.url}/playground/history")
