@@ -8,6 +8,7 @@ import pytest
 from doppel.storage import Storage
 from playground.app import Running, start
 from playground.settings import Settings as PlaygroundSettings
+from proto.artifacts import BaseModelManifest
 from tests.integration.scraper.desk import TEAM, Desk, Shared
 from tests.support.desk import opened
 from tests.support.servers import TestServers
@@ -26,9 +27,13 @@ async def shared_replica(tmp_path_factory: pytest.TempPathFactory) -> AsyncGener
 
 @pytest.fixture
 async def desk(
-    clean: TestServers, storage: Storage, tmp_path: Path, shared_replica: Shared
+    clean: TestServers,
+    storage: Storage,
+    tiny_base: BaseModelManifest,
+    tmp_path: Path,
+    shared_replica: Shared,
 ) -> AsyncGenerator[Desk]:
-    """The desk, servers empty."""
+    """The desk, servers empty but for the tiny base model."""
     async with opened(Desk, clean, storage, tmp_path, shared=shared_replica) as desk:
         yield desk
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proto.artifacts import export_key
-from tests.integration.scraper.conftest import TEAM, Desk
+from tests.integration.scraper.desk import TEAM, Desk
 from tests.support.waiting import eventually
 
 

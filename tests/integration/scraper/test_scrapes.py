@@ -9,7 +9,8 @@ import pytest
 
 from playground.app import Running
 from proto.artifacts import split_file
-from tests.integration.scraper.conftest import ROOT, TEAM, Desk
+from tests.integration.scraper.desk import TEAM, Desk
+from tests.support.desk import ROOT
 from tests.support.waiting import eventually
 
 UBUNTU = ROOT.parent / "shared/data/ubuntu-irc/ubuntu-irc-slack-export.zip"
@@ -114,7 +115,12 @@ async def test_a_dataset_can_be_cut_again_from_the_newest_corpus_with_the_same_b
     one, _ = await desk.dataset(first)
     two, _ = await desk.dataset(second)
     assert [entry.sha256 for entry in one.files] == [entry.sha256 for entry in two.files]
-    assert {entry.name for entry in one.files} == {split_file(s) for s in ("train", "validation", "test")}
+    assert {entry.name for entry in one.files} == {
+        *(split_file(s) for s in ("train", "validation", "test")),
+        "card.json",
+        "card.html",
+    }
+    assert one.content_sha256 == two.content_sha256 == first.dataset_sha256
 
 
 async def test_a_request_that_comes_again_gets_its_result_again(desk: Desk, export_zip: Path) -> None:

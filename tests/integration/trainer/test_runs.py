@@ -11,6 +11,7 @@ from proto.artifacts import AdapterManifest, manifest_key
 from proto.generate import Cancel
 from proto.train import RunState
 from tests.integration.trainer.conftest import Desk
+from tests.support.desk import end
 from tests.support.waiting import eventually
 
 
@@ -140,3 +141,20 @@ async def test_a_second_run_of_the_same_persona_waits_for_the_first(desk: Desk) 
     assert (await desk.result(first)).state is RunState.PUBLISHED
     assert (await desk.result(second)).state in {RunState.PUBLISHED, RunState.REJECTED}
     assert "queued" in {progress.stage for progress in await desk.progress(second)}
+
+
+async def test_what_slacks_api_gave_is_trained_on_with_the_operators_word_only(desk: Desk) -> None:
+    await desk.consent("U0ADA")
+    await desk.dataset("U0ADA", source="api")
+    without = await desk.start()
+
+    refused = await desk.result(await desk.ask("U0ADA", max_steps=1))
+
+    assert refused.error is not None
+    assert refused.error.code == "source_not_allowed"
+    await desk.settled()
+    assert await desk.dead("train.request") == 0
+    await end(without)
+    await desk.start(train_on_slack_api="i-have-slacks-permission")
+    result = await desk.result(await desk.ask("U0ADA", max_steps=1))
+    assert result.error is None or result.error.code != "source_not_allowed"
