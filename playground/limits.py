@@ -10,6 +10,7 @@ from typing import Final, Literal
 Mode = Literal["none", "slack", "distributed"]
 
 MINUTE_S: Final = 60.0
+CLOCK_HEADER: Final = "X-Playground-Retry-After"  # whole seconds of the faster clock
 SLOW_PAGE: Final = 15
 SLOWED: Final = frozenset({"conversations.history", "conversations.replies"})
 _TIERS: Final = {1: 1, 2: 20, 3: 50, 4: 100}
@@ -60,8 +61,8 @@ class Limits:
         default_factory=lambda: defaultdict[tuple[str, str], deque[float]](deque)
     )
 
-    def take(self, method: str, token: str) -> int | None:
-        """Count a call that is let through; or whole seconds of the wall's clock to wait before another try."""
+    def take(self, method: str, token: str) -> float | None:
+        """Count a call that is let through; or say how many seconds of the wall's clock to wait."""
         allowed = allowed_per_minute(method, self.mode)
         if allowed is None:
             return None
@@ -72,7 +73,12 @@ class Limits:
         if len(calls) < allowed:
             calls.append(now)
             return None
-        return max(1, math.ceil(calls[0] + minute - now))
+        return calls[0] + minute - now
+
+    def headers(self, wait_s: float) -> dict[str, str]:
+        """``Retry-After`` in whole seconds of the wall's clock, as clients understand it, and of our own clock."""
+        whole = max(1, math.ceil(wait_s))
+        return {"Retry-After": str(whole), CLOCK_HEADER: str(max(1, math.ceil(wait_s * self.scale)))}
 
     def page_limit(self, method: str) -> int | None:
         """The most messages of a page, where the mode has its own."""

@@ -42,7 +42,7 @@ class WebApi:
                     arguments["_stale_ticket"] = True
             token = self._authorise(request, method, arguments)
             if (wait_s := self.box.limits.take(method, token)) is not None:
-                limited = self._too_many(wait_s)
+                limited = self._too_many(self.box.limits.headers(wait_s))
                 self._note(method, arguments, started, limited.status, {}, fault)
                 return limited
             answer: Answer = {"ok": True} | self._call(method, arguments)
@@ -77,7 +77,8 @@ class WebApi:
     async def _before(self, request: web.Request, fault: Fault) -> web.Response | None:
         """What a fault answers without any effect; None where the call goes on."""
         if fault.kind == "ratelimited":
-            return self._too_many(fault.retry_after)
+            asked = fault.retry_after
+            return self._too_many({} if asked is None else {"Retry-After": str(asked)})
         if fault.kind == "status":
             return web.Response(
                 status=fault.status, text="upstream connect error or disconnect/reset before headers"
@@ -92,11 +93,9 @@ class WebApi:
             await asyncio.sleep(5.0 if fault.delay_s is None else fault.delay_s)
         return None
 
-    def _too_many(self, retry_after: int | str | None) -> web.Response:
-        headers = self._headers()
-        if retry_after is not None:
-            headers["Retry-After"] = str(retry_after)
-        return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
+    def _too_many(self, headers: dict[str, str]) -> web.Response:
+        body = {"ok": False, "error": "ratelimited"}
+        return web.json_response(body, status=429, headers=self._headers() | headers)
 
     def _after(self, request: web.Request, fault: Fault, response: web.Response) -> web.Response:
         if fault.kind == "reset_after":
