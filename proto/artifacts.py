@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt
 
 from proto.body import Body, ObjectKey, Sha256, TeamId, Ts, UserId
 from proto.conversation import Person
+from proto.dataset import DatasetSettings, DatasetSummary
 from proto.scrape import SampleCounts, Window
 
 Split = Literal["train", "validation", "test"]
@@ -126,7 +127,10 @@ PEOPLE_FILE = "people.json"
 
 
 class DatasetManifest(Manifest):
-    """One persona's samples: a ``<split>.jsonl.zst`` of `proto.conversation.Sample` for each split."""
+    """One persona's samples: a ``<split>.jsonl.zst`` of `proto.conversation.Sample` for each split.
+
+    Beside them lies the dataset card: ``card.json`` (`proto.dataset.DatasetCard`) and ``card.html``, a page with plots.
+    """
 
     dataset_id: UUID
     team_id: TeamId
@@ -136,6 +140,15 @@ class DatasetManifest(Manifest):
     person: Person
     samples: SampleCounts
     dropped: dict[str, int] = Field(default={}, description="Reason → messages left out.")
+    content_sha256: Sha256 | None = Field(
+        default=None,
+        description="Of the splits and settings, without ids and dates: the same corpus and settings give the same.",
+    )
+    settings: DatasetSettings | None = None
+    summary: DatasetSummary = DatasetSummary()
+    opted_out_count: NonNegativeInt = Field(
+        default=0, description="People whose words were kept out, also as context."
+    )
     seed: int = 0
 
 

@@ -14,9 +14,11 @@ DoppelError
    └─ LeaseLost
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from proto.body import ErrorInfo
+from proto.dataset import say_dropped
 
 
 class DoppelError(Exception):
@@ -130,11 +132,15 @@ class DatasetTooSmall(Refusal):
 
     code = "dataset_too_small"
 
-    def __init__(self, user_id: str, sample_count: int, needed: int) -> None:
+    def __init__(
+        self, user_id: str, sample_count: int, needed: int, dropped: Mapping[str, int] | None = None
+    ) -> None:
+        reasons = say_dropped(dict(dropped or {}))
         super().__init__(
             f"<@{user_id}> has written too little to learn from: "
             f"{sample_count} usable messages, {needed} are needed. "
-            "Try again when there is more history."
+            + (f"Most of what was left out: {reasons}. " if reasons else "")
+            + "Try again when there is more history."
         )
 
 

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, NonNegativeInt, StringConstraints
 
-from proto.body import Body, ErrorInfo, TeamId, UserId
+from proto.body import Body, ErrorInfo, Sha256, TeamId, UserId
+from proto.dataset import DatasetOptions, DatasetSummary
 from proto.train import RecipeOverrides
 
 Source = Annotated[
@@ -43,6 +44,7 @@ class ScrapeRequest(Body):
     then_train: bool = Field(
         default=False, description="Echoed in the result; the gateway then asks for the training."
     )
+    dataset: DatasetOptions = Field(default=DatasetOptions(), description="How the dataset is cut.")
     overrides: RecipeOverrides = Field(default=RecipeOverrides(), description="Handed on to the training.")
     requested_at: AwareDatetime | None = None
 
@@ -91,6 +93,10 @@ class ScrapeResult(Body):
     dataset_id: UUID | None = None
     samples: SampleCounts | None = None
     dropped: dict[str, int] = Field(default={}, description="Reason → messages left out of the dataset.")
+    summary: DatasetSummary | None = Field(default=None, description="The dataset's numbers.")
+    dataset_sha256: Sha256 | None = Field(
+        default=None, description="Of what the dataset says: the same corpus and settings give the same."
+    )
     then_train: bool = False
     overrides: RecipeOverrides = RecipeOverrides()
     requested_at: AwareDatetime | None = None

@@ -48,6 +48,14 @@ class ChatForm(Protocol):
         """One whole turn."""
         ...
 
+    def text(self, role: str, content: str) -> str:
+        """What of a turn is encoded as text."""
+        ...
+
+    def frame_size(self, role: str) -> int:
+        """How many ids a turn has beside its text."""
+        ...
+
     def header(self, role: str) -> list[int]:
         """The beginning of a turn that is still to be written."""
         ...
@@ -74,7 +82,15 @@ class ChatML:
 
     def turn(self, role: str, content: str) -> list[int]:
         """Role and content are encoded as one, as in the template: apart, leading newlines would merge differently."""
-        return [self.start, *self.encode(f"{role}\n{content}"), self.end, *self.encode("\n")]
+        return [self.start, *self.encode(self.text(role, content)), self.end, *self.encode("\n")]
+
+    def text(self, role: str, content: str) -> str:
+        """The role's name is part of it."""
+        return f"{role}\n{content}"
+
+    def frame_size(self, role: str) -> int:
+        """Start, end, newline."""
+        return 2 + len(self.encode("\n"))
 
     def header(self, role: str) -> list[int]:
         """What a reply is written after."""
@@ -104,7 +120,15 @@ class Llama3:
 
     def turn(self, role: str, content: str) -> list[int]:
         """The template strips what people wrote."""
-        return [*self._role(role), *self.encode(f"\n\n{content.strip()}"), self.end]
+        return [*self._role(role), *self.encode(self.text(role, content)), self.end]
+
+    def text(self, role: str, content: str) -> str:
+        """Two newlines, and what was written."""
+        return f"\n\n{content.strip()}"
+
+    def frame_size(self, role: str) -> int:
+        """Header and end."""
+        return len(self._role(role)) + 1
 
     def header(self, role: str) -> list[int]:
         """What a reply is written after."""
@@ -144,6 +168,17 @@ class PromptEncoder:
     def encode_text(self, text: str) -> list[int]:
         """Plain text, never a control token. A lone surrogate, which no UTF-8 holds, becomes a question mark."""
         return self._tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False).ids
+
+    def text_sizes(self, texts: Sequence[str]) -> list[int]:
+        """Lengths in tokens of many plain texts at once, on all cores."""
+        plain = [text.encode("utf-8", "replace").decode() for text in texts]
+        return [len(found) for found in self._tokenizer.encode_batch_fast(plain, add_special_tokens=False)]
+
+    def turn_sizes(self, turns: Sequence[Turn]) -> list[int]:
+        """Lengths in tokens of many whole turns at once."""
+        sizes = self.text_sizes([self._form.text(turn.role, turn.content) for turn in turns])
+        frames = {role: self._form.frame_size(role) for role in {turn.role for turn in turns}}
+        return [size + frames[turn.role] for size, turn in zip(sizes, turns, strict=True)]
 
     def encode(self, turns: Sequence[Turn]) -> list[int]:
         """A whole prompt: the turns, then the header of the reply that is asked for."""

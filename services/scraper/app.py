@@ -1,9 +1,11 @@
 """Put together once: settings → clients → handlers → serve until SIGTERM → drain."""
 
+import asyncio
 import contextlib
 import logging
 import os
 import socket
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from nats.aio.msg import Msg
@@ -15,14 +17,17 @@ from doppel.secrets import TokenBox
 from doppel.slack.client import open_slack
 from doppel.storage import Storage
 from proto.subjects import SCRAPE_CANCEL, SCRAPE_REQUEST, consumer
-from services.scraper.adapters.datasets import Rules
 from services.scraper.adapters.scrape_gauges import ScrapeGauges
+from services.scraper.adapters.slack_gauges import SlackGauges
+from services.scraper.adapters.tokens import Tokenizers
 from services.scraper.adapters.waiting import find_waiting
 from services.scraper.adapters.work import Threads
-from services.scraper.core.samples import Shape
+from services.scraper.core.leftovers import Ages
 from services.scraper.handlers import Handlers
-from services.scraper.handlers.api_source import ApiSource
+from services.scraper.handlers.api_source import ApiRules, ApiSource
 from services.scraper.handlers.cancels import Cancels
+from services.scraper.handlers.collect import Collector
+from services.scraper.handlers.cutting import Cutting, Rules
 from services.scraper.handlers.histories import Histories
 from services.scraper.handlers.hold import Holding
 from services.scraper.repository import Repository
@@ -65,22 +70,29 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
                     slack=slack,
                     tokens=_tokens(settings),
                     threads=threads,
-                    calls_at_once=settings.slack_calls_at_once,
-                    channels_at_once=settings.channels_at_once,
+                    gauges=SlackGauges(lifecycle.registry),
+                    rules=ApiRules(
+                        calls_at_once=settings.slack_calls_at_once,
+                        channels_at_once=settings.channels_at_once,
+                        scale=settings.slack_rate_scale,
+                        recheck_days=settings.recheck_days,
+                        incremental=settings.incremental,
+                        opt_out=settings.opted_out,
+                    ),
                 ),
                 threads=threads,
                 gauges=gauges,
                 api_allowed=settings.may_train_on_slack_api,
                 export_bytes=settings.export_bytes,
             ),
-            threads=threads,
-            gauges=gauges,
-            rules=Rules(
-                Shape(settings.context_messages, settings.context_characters),
-                settings.min_samples,
-                settings.max_samples,
-                settings.dataset_seed,
+            cutting=Cutting(
+                storage=storage,
+                repository=repository,
+                threads=threads,
+                tokenizers=Tokenizers(storage, settings.base_model),
+                rules=Rules(settings.dataset_options, settings.min_samples, settings.phone_region_codes),
             ),
+            gauges=gauges,
             holder=f"{socket.gethostname()}/{os.getpid()}",
             scratch_folder=settings.scratch_folder,
             lease_ttl_s=settings.scrape_lease_s,
@@ -100,10 +112,21 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
         lifecycle.add_check("bus", connection.check)
         lifecycle.add_check("PostgreSQL", database.check)
         lifecycle.add_check("S3", storage.check)
+        collector = Collector(
+            storage,
+            repository,
+            gauges,
+            Ages(timedelta(hours=settings.leftover_hours), timedelta(days=settings.upload_days)),
+            settings.collect_every_s,
+            now=lambda: datetime.now(UTC),
+        )
         await connection.broker.start()
-        lifecycle.ready()
-        await lifecycle.stopping()
-        holding.leave()
+        async with asyncio.TaskGroup() as group:
+            collecting = group.create_task(collector.run())
+            lifecycle.ready()
+            await lifecycle.stopping()
+            holding.leave()
+            collecting.cancel()
 
 
 def _tokens(settings: Settings) -> TokenBox | None:

@@ -1,18 +1,18 @@
-"""Conversations of a channel: threads, and stretches of the channel itself between two silences.
+"""Conversations of a channel: its threads, and those that reply cues and silences find outside of threads.
 
 Input is a corpus's order: a root, then its replies, roots by time. So one thread and a short memory of the channel are
 all that is ever held.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from proto.conversation import Message
-from services.scraper.core.timestamps import seconds_of
+from services.scraper.core.replies import MEMORY_S, Channel, Directory
+from services.scraper.core.said import Said
 
-GAP_S: Final = 30 * 60.0  # a silence this long ends a conversation in the channel
-LONGEST: Final = 60  # messages; a channel that never falls silent is cut here, so that splits can be made
+LONGEST: Final = 200  # messages; a talk in a channel that never ends is cut here, so that splits can be made
 THREAD_LIMIT: Final = 5_000  # messages of one thread held at once
 
 
@@ -21,52 +21,76 @@ class Conversation:
     """Messages that answer each other, oldest first. `key` is the same each time the corpus is read.
 
     `known` of them, at the beginning, belong to another conversation: they are context and no sample's words.
+    `answers` says, outside of threads, which of the messages each one answers: its index, or None.
     """
 
     key: str
-    messages: tuple[Message, ...]
+    messages: tuple[Said, ...]
     in_thread: bool
     known: int = 0
+    answers: tuple[int | None, ...] = ()
 
 
-def split_conversations(messages: Iterable[Message]) -> Iterator[Conversation]:
+@dataclass
+class _Open:
+    """A conversation under way."""
+
+    key: str
+    messages: list[Said] = field(default_factory=list[Said])
+    answers: list[int | None] = field(default_factory=list[int | None])
+    places: dict[str, int] = field(default_factory=dict[str, int])
+    latest: float = 0.0
+
+    def add(self, said: Said, answered: Said | None, at: float) -> None:
+        self.answers.append(None if answered is None else self.places.get(answered.ts))
+        self.places[said.ts] = len(self.messages)
+        self.messages.append(said)
+        self.latest = at
+
+    def closed(self) -> Conversation:
+        return Conversation(self.key, tuple(self.messages), False, 0, tuple(self.answers))
+
+
+def split_conversations(messages: Iterable[Said], directory: Directory) -> Iterator[Conversation]:
     """One channel's messages, in a corpus's order → its conversations."""
-    stretch: list[Message] = []
+    channel = Channel(directory)
+    under_way: OrderedDict[int, _Open] = OrderedDict()  # the one that fell silent first comes first
     for thread in _threads(messages):
         root = thread[0]
-        if _is_root(root):
-            if stretch and (len(stretch) >= LONGEST or _silence_s(stretch[-1], root) > GAP_S):
-                yield _stretch(stretch)
-                stretch = []
-            stretch.append(root)
-        known = 1 if _is_root(root) else 0
+        known = 1 if root.is_root else 0
+        if known:
+            placed, answered = channel.place(root)
+            while under_way and placed.at - (first := next(iter(under_way.values()))).latest > MEMORY_S:
+                yield first.closed()
+                under_way.popitem(last=False)
+            yield from _grown(under_way, placed.conversation, root, answered and answered.said, placed.at)
         if len(thread) > known:
-            yield Conversation(f"{root.channel_id}/{root.thread_ts or root.ts}", tuple(thread), True, known)
-    if stretch:
-        yield _stretch(stretch)
+            yield Conversation(f"{root.channel_id}/{root.thread}", tuple(thread), True, known)
+    for each in under_way.values():
+        yield each.closed()
 
 
-def _threads(messages: Iterable[Message]) -> Iterator[list[Message]]:
+def _grown(
+    under_way: OrderedDict[int, _Open], number: int, said: Said, answered: Said | None, at: float
+) -> Iterator[Conversation]:
+    """Add a message to its conversation; one that is full ends here, and the next message begins anew."""
+    found = under_way.get(number)
+    if found is None:
+        found = under_way[number] = _Open(f"{said.channel_id}/at/{said.ts}")
+    found.add(said, answered, at)
+    under_way.move_to_end(number)
+    if len(found.messages) >= LONGEST:
+        yield found.closed()
+        del under_way[number]
+
+
+def _threads(messages: Iterable[Said]) -> Iterator[list[Said]]:
     """Neighbours of one thread; a message outside threads is a thread of one."""
-    thread: list[Message] = []
+    thread: list[Said] = []
     for message in messages:
-        same = bool(thread) and (message.thread_ts or message.ts) == (thread[0].thread_ts or thread[0].ts)
-        if not same or len(thread) >= THREAD_LIMIT:
-            if thread:
-                yield thread
+        if thread and (message.thread != thread[0].thread or len(thread) >= THREAD_LIMIT):
+            yield thread
             thread = []
         thread.append(message)
     if thread:
         yield thread
-
-
-def _is_root(message: Message) -> bool:
-    return message.thread_ts is None or message.thread_ts == message.ts
-
-
-def _silence_s(before: Message, after: Message) -> float:
-    return seconds_of(after.ts) - seconds_of(before.ts)
-
-
-def _stretch(messages: list[Message]) -> Conversation:
-    return Conversation(f"{messages[0].channel_id}/at/{messages[0].ts}", tuple(messages), False)

@@ -1,47 +1,47 @@
-"""Train, validation, test: whole conversations, chosen by hash, so that no thread is on both sides.
+"""Train, validation, test in the order of time: a persona is measured on what was said after what it learnt.
 
-The same corpus and seed give the same split, whatever the order of reading.
+Whole conversations, so that no thread is on two sides. The same corpus gives the same split, whatever the order of
+reading.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from proto.artifacts import SPLITS, Split
-from proto.conversation import Sample
-from services.scraper.core.timestamps import ts_key
+from services.scraper.core.selection import Entry
 
 SHARE: Final = 0.1
 LEAST: Final = 8  # samples in validation and in test; fewer say nothing
 
-Groups = Mapping[str, Sequence[Sample]]  # conversation key → its samples
+Assigned = dict[str, Split]  # conversation → its split
 
 
-def split_samples(groups: Groups, seed: int) -> dict[Split, list[Sample]]:
-    """About 80/10/10. Each split is in the order of channel and time."""
-    chosen: dict[Split, list[Sample]] = {split: [] for split in SPLITS}
-    for key, split in assign({key: len(samples) for key, samples in groups.items()}, seed).items():
-        chosen[split] += groups[key]
-    if min(len(chosen["validation"]), len(chosen["test"])) < LEAST:
-        everything = [sample for samples in groups.values() for sample in samples]
-        chosen = _by_time(everything)  # too few conversations to keep apart: the newest are held out
-    return {split: sorted(chosen[split], key=_place) for split in SPLITS}
+def split_entries(entries: Iterable[Entry]) -> dict[Split, list[Entry]]:
+    """About 80/10/10, each in the order of time. Empty where there are fewer than three conversations."""
+    ordered = sorted(entries)
+    sizes: dict[str, int] = {}
+    for entry in ordered:
+        sizes[entry.conversation] = sizes.get(entry.conversation, 0) + 1
+    assigned = assign(sizes)
+    chosen: dict[Split, list[Entry]] = {split: [] for split in SPLITS}
+    if assigned:
+        for entry in ordered:
+            chosen[assigned[entry.conversation]].append(entry)
+    return chosen
 
 
-def assign(sizes: Mapping[str, int], seed: int) -> dict[str, Split]:
-    """Which conversation goes where. A conversation that alone would fill a split twice is trained on."""
-    order = sorted(sizes, key=lambda key: hashlib.sha256(f"{seed}/{key}".encode()).digest())
+def assign(sizes: Mapping[str, int]) -> Assigned:
+    """Which conversation goes where; `sizes` in the order of their oldest answer.
+
+    The newest are tested, those before them validate, the rest is learnt from. A conversation that alone would fill a
+    split twice is learnt from, unless too little else is left.
+    """
     target = target_of(sum(sizes.values()))
-    filled: dict[Split, int] = {"validation": 0, "test": 0}
-    assigned: dict[str, Split] = {}
-    for key in order:
-        assigned[key] = "train"
-        for split, count in filled.items():
-            if count < target and count + sizes[key] <= 2 * target:
-                assigned[key] = split
-                filled[split] += sizes[key]
-                break
-    return assigned
+    biggest = max(sizes, key=lambda key: sizes[key], default=None)
+    small = [key for key in sizes if sizes[key] <= 2 * target]
+    others = [key for key in sizes if key != biggest]
+    held = _held_out(sizes, small, target, least=LEAST) or _held_out(sizes, others, target, least=1)
+    return {key: held.get(key, "train") for key in sizes} if held else {}
 
 
 def target_of(total: int) -> int:
@@ -49,16 +49,20 @@ def target_of(total: int) -> int:
     return max(LEAST, round(total * SHARE))
 
 
-def _by_time(samples: Sequence[Sample]) -> dict[Split, list[Sample]]:
-    ordered = sorted(samples, key=lambda sample: (ts_key(sample.ts), sample.channel_id))
-    size = min(target_of(len(ordered)), len(ordered) // 3)
-    border = len(ordered) - 2 * size
-    return {
-        "train": ordered[:border],
-        "validation": ordered[border : border + size],
-        "test": ordered[border + size :],
-    }
-
-
-def _place(sample: Sample) -> tuple[str, str]:
-    return sample.channel_id, ts_key(sample.ts)
+def _held_out(sizes: Mapping[str, int], free: Sequence[str], target: int, *, least: int) -> Assigned:
+    """Conversations of test and validation, the newest of those that are `free`; empty: too few samples in these."""
+    held: Assigned = {}
+    waiting = list(free)
+    room = min(len(free), len(sizes) - 1)  # conversations: at least one is learnt from
+    wanted: tuple[tuple[Split, int], ...] = (("test", 1), ("validation", 0))
+    for split, kept_back in wanted:
+        count = 0
+        while count < target and len(held) < room - kept_back:
+            size = sizes[waiting[-1]]
+            if count >= least and count + size > 2 * target:
+                break
+            held[waiting.pop()] = split
+            count += size
+        if count < least:
+            return {}
+    return held

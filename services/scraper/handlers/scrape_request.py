@@ -10,30 +10,24 @@ from uuid import UUID
 
 from doppel.bus import Delivery, Publisher
 from doppel.storage import Storage
-from proto.artifacts import dataset_prefix
-from proto.body import derived_id
-from proto.conversation import Person
 from proto.errors import (
     Cancelled,
     LeaseLost,
     NoConsent,
     PermanentError,
-    PersonaNotAllowed,
-    PersonaUnknown,
     Refusal,
     TransientError,
 )
 from proto.scrape import ScrapeRequest, ScrapeResult
 from proto.subjects import SCRAPE_RESULT
-from services.scraper.adapters.corpora import fetch_people, fetch_shards
-from services.scraper.adapters.datasets import Rules, cut_dataset, store_dataset
 from services.scraper.adapters.scrape_gauges import Ending, ScrapeGauges
-from services.scraper.adapters.work import Threads, Work, scratch
+from services.scraper.adapters.work import Work, scratch
 from services.scraper.core.source import SourceKind, SourcePlan, plan_source, sharing_key
 from services.scraper.handlers.cancels import Cancels
+from services.scraper.handlers.cutting import Cutting
 from services.scraper.handlers.histories import Histories
 from services.scraper.handlers.hold import Holding
-from services.scraper.repository import Claim, CorpusRow, DatasetRow, Finished, Repository
+from services.scraper.repository import Claim, Finished, Repository
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +42,8 @@ class Handlers:
     holding: Holding
     cancels: Cancels
     histories: Histories
-    threads: Threads
+    cutting: Cutting
     gauges: ScrapeGauges
-    rules: Rules
     holder: str
     scratch_folder: Path | None
     lease_ttl_s: float
@@ -117,57 +110,8 @@ class Handlers:
         if request.user_id is None:
             await self.repository.finish(claim, result)
             return result
-        return await self._dataset(claim, request.user_id, corpus, result, folder, work)
-
-    async def _dataset(
-        self,
-        claim: Claim,
-        user_id: str,
-        corpus: CorpusRow,
-        result: ScrapeResult,
-        folder: Path,
-        work: Work,
-    ) -> ScrapeResult:
-        """Cut, store, commit. Consent is asked again inside the commit."""
-        manifest, people = await fetch_people(self.storage, corpus.prefix, corpus.manifest_sha256)
-        person = select_person(people, user_id)
-        cutting = folder / "dataset"
-        cutting.mkdir()
-        shards = await fetch_shards(self.storage, corpus.prefix, manifest, cutting)
-        cut = await self.threads.run(
-            work, lambda: cut_dataset(shards, manifest, people, user_id, self.rules, cutting, work)
-        )
-        dataset_id = derived_id("dataset", str(claim.request_id), user_id)
-        prefix = dataset_prefix(corpus.team_id, user_id, dataset_id, claim.fence)
-        manifest_sha256 = await store_dataset(
-            self.storage,
-            prefix,
-            cut,
-            dataset_id=dataset_id,
-            corpus=manifest,
-            person=person,
-            seed=self.rules.seed,
-            created_at=claim.created_at,
-        )
-        done = result.model_copy(
-            update={"dataset_id": dataset_id, "samples": cut.samples, "dropped": cut.dropped}
-        )
-        row = DatasetRow(
-            dataset_id,
-            corpus.team_id,
-            user_id,
-            corpus.corpus_id,
-            corpus.source,
-            prefix,
-            manifest_sha256,
-            cut.samples,
-        )
-        await self.repository.commit_dataset(claim, row, done)
-        self.gauges.cut(cut.samples.total)
-        log.info(
-            "dataset committed",
-            extra={"dataset_id": str(dataset_id), "samples": cut.samples.total, "dropped": cut.dropped},
-        )
+        done = await self.cutting.cut(claim, request.user_id, corpus, request.dataset, result, folder, work)
+        self.gauges.cut(done.samples.total if done.samples else 0)
         return done
 
     @contextmanager
@@ -191,19 +135,3 @@ def ending_of(error: Refusal | PermanentError) -> Ending:
     if isinstance(error, Cancelled):
         return "cancelled"
     return "refused" if isinstance(error, Refusal) else "failed"
-
-
-def select_person(people: list[Person], user_id: str) -> Person:
-    """The persona's entry in the corpus's directory. Raises PersonaUnknown, PersonaNotAllowed."""
-    person = next((each for each in people if each.user_id == user_id), None)
-    if person is None:
-        raise PersonaUnknown(f"<@{user_id}>")
-    if not person.may_be_persona:
-        flags = {
-            "an app": person.is_bot or user_id == "USLACKBOT",
-            "a guest": person.is_guest,
-            "of another workspace": person.is_external,
-            "deactivated": person.is_deleted,
-        }
-        raise PersonaNotAllowed(user_id, f"they are {next(text for text, true in flags.items() if true)}")
-    return person
