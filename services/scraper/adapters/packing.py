@@ -5,7 +5,7 @@ Imports nothing that a small worker process would have to carry: the contract's 
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Final
 
@@ -59,46 +59,56 @@ def write_batches(path: Path, name: str, batches: Iterable[bytes]) -> Packed:
 
 
 def write_shards(
-    rows: Iterable[bytes], channels: Mapping[bytes, str], folder: Path, wrote: Callable[[int], None]
+    rows: Iterable[list[bytes]], channels: Mapping[bytes, str], folder: Path, wrote: Callable[[int], None]
 ) -> Iterator[Shard]:
     """Rows in a corpus's order (`core.rows`, second form) → shards. `channels`: a row's prefix → channel id."""
-    for prefix, lines in groupby(rows, key=lambda row: row[:CHANNEL]):
-        yield from _write_channel(lines, channels[prefix], folder, wrote)
+    for prefix, batches in groupby(_of_one_channel(rows), key=lambda batch: batch[0][:CHANNEL]):
+        yield from _write_channel(_even(batches), channels[prefix], folder, wrote)
+
+
+def _of_one_channel(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+    for rows in batches:
+        if rows and rows[0][:CHANNEL] == rows[-1][:CHANNEL]:
+            yield rows
+        else:
+            for _, some in groupby(rows, key=lambda row: row[:CHANNEL]):
+                yield list(some)
+
+
+def _even(batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+    """Batches of one size, so that a file's bytes don't depend on how its rows were sorted."""
+    held: list[bytes] = []
+    for rows in batches:
+        held += rows
+        while len(held) >= BATCH:
+            yield held[:BATCH]
+            del held[:BATCH]
+    if held:
+        yield held
 
 
 def _write_channel(
-    rows: Iterator[bytes], channel_id: str, folder: Path, wrote: Callable[[int], None]
+    batches: Iterator[list[bytes]], channel_id: str, folder: Path, wrote: Callable[[int], None]
 ) -> Iterator[Shard]:
-    number = 0
-    while first := list(islice(rows, BATCH)):
-        yield _write_shard(first, rows, channel_id, number, folder, wrote)
-        number += 1
+    for number, first in enumerate(batches):
+        shard = chain((first,), islice(batches, SHARD_MESSAGES // BATCH - 1))
+        yield _write_shard(shard, channel_id, number, folder, wrote)
 
 
 def _write_shard(
-    first: list[bytes],
-    more: Iterator[bytes],
-    channel_id: str,
-    number: int,
-    folder: Path,
-    wrote: Callable[[int], None],
+    batches: Iterable[list[bytes]], channel_id: str, number: int, folder: Path, wrote: Callable[[int], None]
 ) -> Shard:
-    oldest = latest = first[0][TS:LINE]
-    count = 0
+    oldest, latest, count = b"\xff", b"", 0
 
-    def batches() -> Iterator[bytes]:
+    def lines() -> Iterator[bytes]:
         nonlocal oldest, latest, count
-        batch = first
-        while batch:
-            keys = [row[TS:LINE] for row in batch]
+        for rows in batches:
+            keys = [row[TS:LINE] for row in rows]
             oldest, latest = min(oldest, *keys), max(latest, *keys)
-            count += len(batch)
-            wrote(len(batch))
-            lines = [row[LINE:] for row in batch]
-            lines.append(b"")
-            yield b"\n".join(lines)
-            batch = list(islice(more, min(BATCH, SHARD_MESSAGES - count)))
+            count += len(rows)
+            wrote(len(rows))
+            yield b"\n".join([row[LINE:] for row in rows]) + b"\n"
 
     name = f"{channel_id}-{number:04d}.jsonl.zst"
-    file = write_batches(folder / name, f"shards/{name}", batches())
+    file = write_batches(folder / name, f"shards/{name}", lines())
     return Shard(file, channel_id, count, ts_of_key(oldest.decode()), ts_of_key(latest.decode()))

@@ -1,26 +1,28 @@
 """Sorts rows on disk, so that memory does not grow with the history: sorted runs, merged. Blocking.
 
-What fits the budget is sorted in memory and never written. Runs are packed: scratch is slower than Zstandard's first
-level, and smaller.
+What fits the budget is sorted in memory and never written. Rows travel in batches: a loop of Python's for each of five
+million is what takes the time. Runs are packed: a disk is slower than Zstandard's fast level, and smaller.
 """
 
-import heapq
-import io
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import zstandard
 
-from services.scraper.core.rows import is_reply, join_copies
+from services.scraper.core.rows import Copies, set_replies_aside
 
-RUNS_AT_ONCE: Final = 48  # files merged side by side
+Batches = Iterator[list[bytes]]
+
+BATCH: Final = 512  # rows
+RUNS_AT_ONCE: Final = 32  # files merged side by side
 ROW_OVERHEAD: Final = 41 + 8  # of a bytes object and the list that holds it
-_LEVEL: Final = 1
-_BATCH: Final = 512
-_BUFFER: Final = 64 * 1024
+_READ_BYTES: Final = 128 * 1024
+# Fast rather than small; the window is small because as many are held as are merged.
+_SMALL: Final = zstandard.ZstdCompressionParameters.from_level(-5, window_log=17)
 
 
 class ScratchFull(ValueError):
@@ -35,34 +37,44 @@ class Scratch:
         self._left_bytes = limit_bytes
         self._number = 0
 
-    def write(self, rows: Iterable[bytes]) -> Path:
+    def write(self, batches: Iterable[list[bytes]]) -> Path:
         """Rows in order → a run. Raises ScratchFull."""
         self._number += 1
         path = self._folder / f"run-{self._number:06d}"
-        rows = iter(rows)
+        packer = zstandard.ZstdCompressor(compression_params=_SMALL).compressobj()
         with path.open("wb") as file:
-            packer = zstandard.ZstdCompressor(level=_LEVEL).chunker(chunk_size=_BUFFER)
-            while batch := list(islice(rows, _BATCH)):
-                batch.append(b"")
-                self._put(file, packer.compress(b"\n".join(batch)))
-            self._put(file, packer.finish())
+
+            def put(data: bytes) -> None:
+                self._left_bytes -= len(data)
+                if self._left_bytes < 0:
+                    raise ScratchFull
+                file.write(data)
+
+            for rows in batches:
+                if rows:
+                    put(packer.compress(b"\n".join(rows) + b"\n"))
+            put(packer.flush())
         return path
 
-    def _put(self, file: io.BufferedWriter, chunks: Iterable[bytes]) -> None:
-        for chunk in chunks:
-            self._left_bytes -= len(chunk)
-            if self._left_bytes < 0:
-                raise ScratchFull
-            file.write(chunk)
-
-    def read(self, path: Path) -> Iterator[bytes]:
+    def read(self, path: Path) -> Batches:
         """The rows of a run, once: it is gone afterwards."""
         with path.open("rb") as file:
-            plain = zstandard.ZstdDecompressor().stream_reader(file, read_size=_BUFFER, closefd=False)
-            for row in io.BufferedReader(plain, _BUFFER):  # pyright: ignore[reportArgumentType]
-                yield row[:-1]
+            plain = zstandard.ZstdDecompressor().stream_reader(file, read_size=_READ_BYTES, closefd=False)
+            rest = b""
+            while data := plain.read(_READ_BYTES):
+                *rows, rest = (rest + data).split(b"\n")
+                if rows:
+                    yield rows
             self._left_bytes += file.tell()
         path.unlink()
+
+
+class Run(NamedTuple):
+    """A file of rows in order."""
+
+    first: bytes
+    last: bytes
+    path: Path
 
 
 class Runs:
@@ -74,7 +86,7 @@ class Runs:
         self._beat = beat
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._runs: list[Path] = []
+        self._runs: list[Run] = []
 
     @property
     def spilled(self) -> bool:
@@ -88,35 +100,76 @@ class Runs:
         if self._held_bytes > self._budget:
             self._spill()
 
-    def sorted(self) -> Iterator[bytes]:
+    def sorted(self) -> Batches:
         """All of them, once; what is held in memory is let go on the way."""
         if not self._runs:
-            self._held.sort(reverse=True)
-            while self._held:
-                yield self._held.pop()
+            yield from in_order(self._held)
             return
         if self._held:
             self._spill()
-        while len(self._runs) > RUNS_AT_ONCE:
-            self._merge(self._runs[:RUNS_AT_ONCE])
-        yield from self._merged(self._runs)
+        for rows in chain.from_iterable(map(self._merged, _neighbours(self._runs))):
+            self._beat()
+            yield rows
 
     def _spill(self) -> None:
         self._held.sort()
-        self._runs.append(self._scratch.write(self._held))
+        first, last = self._held[0], self._held[-1]
+        batches = (self._held[at : at + BATCH] for at in range(0, len(self._held), BATCH))
+        self._runs.append(Run(first, last, self._scratch.write(batches)))
         self._held, self._held_bytes = [], 0
-        if len(self._runs) >= 2 * RUNS_AT_ONCE:
-            self._merge(self._runs[:RUNS_AT_ONCE])
 
-    def _merge(self, runs: list[Path]) -> None:
-        """Some runs → one, at the end of the line."""
-        self._runs = [*self._runs[len(runs) :], self._scratch.write(self._merged(runs))]
+    def _merged(self, runs: list[Run]) -> Batches:
+        """Runs that overlap, as one. No more files are open than are merged at once."""
+        while len(runs) > RUNS_AT_ONCE:
+            some, runs = runs[:RUNS_AT_ONCE], runs[RUNS_AT_ONCE:]
+            last = max(run.last for run in some)
+            runs.append(Run(some[0].first, last, self._scratch.write(self._merged(some))))
+            self._beat()
+        return merge(self._scratch.read(run.path) for run in runs)
 
-    def _merged(self, runs: list[Path]) -> Iterator[bytes]:
-        for number, row in enumerate(heapq.merge(*map(self._scratch.read, runs))):
-            if number % _BATCH == 0:
-                self._beat()
-            yield row
+
+def in_order(rows: list[bytes]) -> Batches:
+    """Sort, and let go of what was given."""
+    rows.sort(reverse=True)
+    while rows:
+        batch = rows[-BATCH:]
+        del rows[-BATCH:]
+        batch.reverse()
+        yield batch
+
+
+def _neighbours(runs: list[Run]) -> Iterator[list[Run]]:
+    """Runs that overlap, together. Days come in order, so that mostly each stands alone and nothing is merged."""
+    together: list[Run] = []
+    last = b""
+    for run in sorted(runs):
+        if together and run.first > last:
+            yield together
+            together = []
+        together.append(run)
+        last = max(last, run.last)
+    if together:
+        yield together
+
+
+def merge(streams: Iterable[Batches]) -> Batches:
+    """Sorted streams as one. What the batches at hand cover is sorted together: no row is compared in Python."""
+    heads = [(rows, stream) for stream in streams if (rows := next(stream, None))]
+    while len(heads) > 1:
+        covered = min(rows[-1] for rows, _ in heads)
+        ready: list[bytes] = []
+        left: list[tuple[list[bytes], Batches]] = []
+        for rows, stream in heads:
+            end = bisect_right(rows, covered)
+            ready += rows[:end]
+            if rest := rows[end:] or next(stream, None):
+                left.append((rest, stream))
+        ready.sort()
+        yield ready
+        heads = left
+    for rows, stream in heads:
+        yield rows
+        yield from stream
 
 
 class Sorter:
@@ -133,32 +186,29 @@ class Sorter:
         """Take rows of the first form. Raises ScratchFull."""
         self._rows.extend(rows)
 
-    def drain(self, dropped: Counter[str]) -> Iterator[bytes]:
+    def drain(self, dropped: Counter[str]) -> Batches:
         """Rows of the second form; then it is empty and can be used again. Raises ScratchFull."""
         rows, self._rows = self._rows, Runs(self._scratch, self._budget, self._beat)
-        spilled = rows.spilled
-        kept = join_copies(rows.sorted(), dropped)
-        if not spilled:
-            final = list(kept)
-            final.sort(reverse=True)
-            while final:
-                yield final.pop()
+        kept = _without_copies(rows, dropped)
+        if not rows.spilled:
+            yield from in_order([row for batch in kept for row in batch])
             return
         # In the order of time all but replies are in the corpus's order already; only replies are sorted once more.
         replies = Runs(self._scratch, self._budget, self._beat)
-        others = self._scratch.write(_set_aside(kept, replies))
-        yield from heapq.merge(self._scratch.read(others), replies.sorted())
+        others = self._scratch.write(_others(kept, replies))
+        yield from merge((self._scratch.read(others), replies.sorted()))
 
 
-def _set_aside(rows: Iterable[bytes], replies: Runs) -> Iterator[bytes]:
+def _without_copies(rows: Runs, dropped: Counter[str]) -> Batches:
+    copies = Copies(dropped)
+    for batch in rows.sorted():
+        yield copies.join(batch)
+    yield copies.rest()
+
+
+def _others(batches: Batches, replies: Runs) -> Batches:
     """Replies go to `replies`, the others go on."""
-    aside: list[bytes] = []
-    for row in rows:
-        if is_reply(row):
-            aside.append(row)
-            if len(aside) >= _BATCH:
-                replies.extend(aside)
-                aside = []
-        else:
-            yield row
-    replies.extend(aside)
+    for rows in batches:
+        others, aside = set_replies_aside(rows)
+        replies.extend(aside)
+        yield others

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
-from services.scraper.core.fields import parse_text, parse_user_id
+from doppel.slack.mrkdwn import to_plain
+from services.scraper.core.fields import parse_text, parse_user_id, strip_file_tokens
 from services.scraper.core.raw_message import RawMessage, inner
 from services.scraper.core.rows import NEVER, encode_line, row_of
 from services.scraper.core.timestamps import USUAL_TS, ts_key
@@ -64,7 +65,6 @@ class Reader:
                 or raw.app_id
                 or raw.bot_profile is not None
                 or raw.hidden
-                or self._has_window
                 or raw.type != "message"
                 or user is None
                 or user not in names
@@ -72,25 +72,28 @@ class Reader:
                 or user == "USLACKBOT"
                 or not text
                 or len(text) > MAX_TEXT
-                or "<" in text
-                or "&" in text
                 or "\x00" in text
-                or "t=xox" in text
-                or text.isspace()
                 or ts is None
                 or not is_usual(ts)
+                or (thread_ts is not None and not is_usual(thread_ts))
+                or self._has_window
             ):
                 if (row := self._row(raw, channel_id, prefix)) is not None:
                     add(row)
                 continue
-            if thread_ts is None:
+            if "<" in text or "&" in text:
+                text = to_plain(text, names)[:MAX_TEXT]
+            if "t=xox" in text:
+                text = strip_file_tokens(text)
+            if text.isspace() or not text:
+                if (row := self._row(raw, channel_id, prefix)) is not None:
+                    add(row)
+            elif thread_ts is None:
                 line = encode_line(Line(channel_id, ts, text, None, user))
                 add(f"{prefix}00{ts}000{NEVER}100{ts}000".encode() + line)
-            elif is_usual(thread_ts):
+            else:
                 line = encode_line(Line(channel_id, ts, text, thread_ts, user))
                 add(f"{prefix}00{ts}000{NEVER}300{thread_ts}000".encode() + line)
-            elif (row := self._row(raw, channel_id, prefix)) is not None:
-                add(row)
         return rows
 
     def _row(self, raw: RawMessage, channel_id: str, prefix: str) -> bytes | None:

@@ -6,7 +6,6 @@ order. The channel is a number: whoever made the rows knows which is which.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -50,48 +49,70 @@ def row_of(found: Spoken | Gone, channel: str) -> bytes:
     return f"{channel}{key}{edited_ts or NEVER}{flags + _IN_THREAD}{thread}".encode() + encode_line(line)
 
 
-def join_copies(rows: Iterable[bytes], dropped: Counter[str]) -> Iterator[bytes]:
-    """Sorted rows of the first form → one row of the second form for each message that stays.
+class Copies:
+    """Sorted rows of the first form → one row of the second form for each message that stays, batch by batch.
 
-    The latest edited copy stays; where it doesn't know its thread, another copy does. Holds two rows.
+    The latest edited copy stays; where it doesn't know its thread, another copy does. However many copies come, two
+    are held.
     """
-    same, best, threaded, copies = b"", b"", b"", 0
-    for row in rows:
-        if row[:SAME] == same:
-            if best[FLAGS] != _GONE:
-                copies += 1
-                if best[FLAGS] & _IN_THREAD:
-                    threaded = best
-            best = row
-            continue
-        if copies == 0 and best and best[FLAGS] & _WORDS:
-            yield best[:CHANNEL] + best[THREAD:BODY] + best[CHANNEL:SAME] + best[BODY:]
-        elif best:
-            yield from _chosen(best, threaded, copies, dropped)
-        same, best, threaded, copies = row[:SAME], row, b"", 0
-    if best:
-        yield from _chosen(best, threaded, copies, dropped)
+
+    def __init__(self, dropped: Counter[str]) -> None:
+        self._dropped = dropped
+        self._best = self._threaded = b""
+        self._count = 0
+
+    def join(self, rows: list[bytes]) -> list[bytes]:
+        """What is settled by now: the last message may have more copies in the next batch."""
+        keys = {row[:SAME] for row in rows}
+        if len(keys) == len(rows) and self._best[:SAME] not in keys:
+            plain = [
+                row[:CHANNEL] + row[THREAD:BODY] + row[CHANNEL:SAME] + row[BODY:]
+                for row in rows
+                if row[FLAGS] & _WORDS
+            ]
+            if rows and len(plain) == len(rows):
+                settled = self.rest()
+                self._best = rows[-1]
+                plain.pop()
+                return settled + plain
+        settled: list[bytes] = []
+        for row in rows:
+            if row[:SAME] != self._best[:SAME]:
+                settled += self.rest()
+            elif self._best[FLAGS] != _GONE:
+                self._count += 1
+                if self._best[FLAGS] & _IN_THREAD:
+                    self._threaded = self._best
+            self._best = row
+        return settled
+
+    def rest(self) -> list[bytes]:
+        """The row that stays of the last message, if any."""
+        best, threaded, copies = self._best, self._threaded, self._count
+        self._best, self._threaded, self._count = b"", b"", 0
+        if not best:
+            return []
+        if best[FLAGS] == _GONE:
+            self._count_as("deleted", copies)
+            return []
+        self._count_as("duplicate", copies)
+        if not best[FLAGS] & _WORDS:
+            self._count_as("no_words", 1)
+            return []
+        thread, body = best[THREAD:BODY], best[BODY:]
+        if threaded and not best[FLAGS] & _IN_THREAD:
+            line = _decode_line(body)
+            line.thread_ts = _decode_line(threaded[BODY:]).thread_ts
+            thread, body = threaded[THREAD:BODY], encode_line(line)
+        return [best[:CHANNEL] + thread + best[CHANNEL:SAME] + body]
+
+    def _count_as(self, reason: str, count: int) -> None:
+        if count:
+            self._dropped[reason] += count
 
 
-def _chosen(best: bytes, threaded: bytes, copies: int, dropped: Counter[str]) -> Iterator[bytes]:
-    """The row that stays of one message, if any. `copies`: how many others there were."""
-    if best[FLAGS] == _GONE:
-        if copies:
-            dropped["deleted"] += copies
-        return
-    if copies:
-        dropped["duplicate"] += copies
-    if not best[FLAGS] & _WORDS:
-        dropped["no_words"] += 1
-        return
-    thread, body = best[THREAD:BODY], best[BODY:]
-    if threaded and not best[FLAGS] & _IN_THREAD:
-        line = _decode_line(body)
-        line.thread_ts = _decode_line(threaded[BODY:]).thread_ts
-        thread, body = threaded[THREAD:BODY], encode_line(line)
-    yield best[:CHANNEL] + thread + best[CHANNEL:SAME] + body
-
-
-def is_reply(row: bytes) -> bool:
-    """Does a row of the second form move when threads meet?"""
-    return row[CHANNEL:TS] != row[TS:LINE]
+def set_replies_aside(rows: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Rows of the second form that stay where they are when threads meet, and those that move."""
+    replies = [row for row in rows if row[CHANNEL:TS] != row[TS:LINE]]
+    others = [row for row in rows if row[CHANNEL:TS] == row[TS:LINE]] if replies else rows
+    return others, replies
