@@ -57,7 +57,6 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
         cancels = Cancels(repository, holding, connection.bus, lambda about: find_waiting(jetstream, about))
         handlers = Handlers(
             bus=connection.bus,
-            storage=storage,
             repository=repository,
             holding=holding,
             cancels=cancels,

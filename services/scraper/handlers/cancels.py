@@ -10,7 +10,7 @@ from uuid import UUID
 
 from doppel.bus import Publisher
 from doppel.transient import is_transient
-from proto.errors import Cancelled, LeaseLost
+from proto.errors import Cancelled
 from proto.scrape import ScrapeRequest, ScrapeResult
 from proto.subjects import SCRAPE_RESULT
 from services.scraper.handlers.hold import Holding
@@ -53,10 +53,6 @@ class Cancels:
                 yield
             finally:
                 looking.cancel()
-
-    async def explain(self, lost: LeaseLost, request_id: UUID) -> LeaseLost | Cancelled:
-        """Why a lease is lost: a row that is stopped is nobody's any more."""
-        return Cancelled() if await self.repository.is_cancelled(request_id) else lost
 
     async def _look(self, request_id: UUID) -> None:
         while True:

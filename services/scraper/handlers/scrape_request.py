@@ -9,7 +9,6 @@ from pathlib import Path
 from uuid import UUID
 
 from doppel.bus import Delivery, Publisher
-from doppel.storage import Storage
 from proto.errors import (
     Cancelled,
     LeaseLost,
@@ -37,7 +36,6 @@ class Handlers:
     """Everything a scrape needs came through the constructor."""
 
     bus: Publisher
-    storage: Storage
     repository: Repository
     holding: Holding
     cancels: Cancels
@@ -81,7 +79,9 @@ class Handlers:
                 ):
                     return await self._scrape(claim, request, plan, delivery, folder, work)
         except LeaseLost as lost:
-            raise await self.cancels.explain(lost, request_id) from lost
+            if await self.repository.is_cancelled(request_id):  # a row that is stopped is nobody's any more
+                raise Cancelled from lost
+            raise
 
     async def _scrape(
         self,
