@@ -17,6 +17,7 @@ from doppel.settings import SLACKS_PERMISSION
 ROOT: Final = Path(__file__).resolve().parents[2]
 GATEWAY_PORT: Final = 8080
 PLAYGROUND_PORT: Final = 8090
+NO_LIMITS: Final = "1000"  # a scraper's pace against a playground without rate limits
 AFTER_DRAIN_S: Final = 15.0  # a service closes what it holds, then it is killed
 _QUIET: Final = {
     "HF_HUB_OFFLINE": "1",
@@ -126,6 +127,7 @@ class Fleet:
         return env | {
             "DOPPEL_SLACK_API_URL": f"{self.playground_url}/api/",
             "DOPPEL_SLACK_BOT_TOKEN": self.servers.secrets.bot_token,
+            "DOPPEL_SLACK_RATE_SCALE": _rate_scale(inherited()),
             **self._sources(),
         }
 
@@ -166,3 +168,12 @@ class Fleet:
 
     def _health_port(self, name: str) -> int:
         return self.servers.ports.pick(f"{name}-health")
+
+
+def _rate_scale(environment: Mapping[str, str]) -> str:
+    """The playground keeps no rate limits unless it is told to; then its clock says how fast a minute passes."""
+    if given := environment.get("DOPPEL_SLACK_RATE_SCALE"):
+        return given
+    if environment.get("DOPPEL_PLAYGROUND_RATE_LIMITS", "none") == "none":
+        return NO_LIMITS
+    return environment.get("DOPPEL_PLAYGROUND_CLOCK_SCALE", "1")
