@@ -1,5 +1,6 @@
 """What a dataset was cut with and what is in it: wishes, settings, summary, card. Numbers only, nobody's words."""
 
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -108,6 +109,26 @@ class DatasetCard(Body):
     channels: tuple[ChannelCount, ...] = Field(description="The most samples first.")
     months: dict[str, int] = Field(description="``2024-05`` → samples.")
     hours: tuple[NonNegativeInt, ...] = Field(description="Samples by the hour of the day, UTC.")
+
+
+LATEST_S = 253_402_300_799  # the last second of the year 9999
+
+
+def say_day(ts: str | None) -> str:
+    """``2024-05-17``, UTC."""
+    if ts is None:
+        return "never"
+    return f"{datetime.fromtimestamp(min(int(ts.partition('.')[0]), LATEST_S), UTC):%Y-%m-%d}"
+
+
+def say_summary(summary: DatasetSummary) -> str:
+    """``412 samples from 530 messages in 3 channels, 2023-01-02 to 2024-05-17, 9,340 tokens to learn``"""
+    channels = "1 channel" if summary.channel_count == 1 else f"{summary.channel_count:,} channels"
+    return (
+        f"{summary.sample_count:,} samples from {summary.message_count:,} messages in {channels}, "
+        f"{say_day(summary.oldest_ts)} to {say_day(summary.latest_ts)}, "
+        f"{summary.response_tokens:,} tokens to learn"
+    )
 
 
 REASONS: dict[str, str] = {

@@ -19,6 +19,7 @@ MODULES: Final = {
     "consent": "command_consent",
     "scrape": "command_history",
     "train": "command_history",
+    "dataset": "command_dataset",
     "generate": "command_generate",
     "publish": "command_publish",
     "dead": "command_dead",

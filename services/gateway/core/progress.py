@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from proto.dataset import DatasetSummary, say_dropped, say_summary
 from proto.scrape import ScrapeProgress
 from proto.train import RunState, TrainProgress, TrainResult
 from services.gateway.core.reply import with_mentions
@@ -12,12 +13,16 @@ STAGES: Final = (
     "reading",
     "writing",
     "cutting",
+    "cut",
     "queued",
     "preparing",
     "training",
     "evaluating",
     "publishing",
 )
+
+
+CUT: Final = STAGES.index("cut") + 1
 
 
 def stage_of(progress: ScrapeProgress | TrainProgress) -> int:
@@ -36,6 +41,16 @@ def render_scrape(progress: ScrapeProgress) -> dict[str, Any]:
         f", {progress.channels_done} of {progress.channel_count} channels" if progress.channel_count else ""
     )
     return {"text": f"Learning how <@{progress.user_id}> writes: {progress.step:,} messages read{channels}."}
+
+
+def render_dataset(user_id: str, summary: DatasetSummary) -> dict[str, Any]:
+    """Once there is something to learn from: its numbers, never its words."""
+    return {"text": f"Learning how <@{user_id}> writes: {_numbers(summary)}."}
+
+
+def _numbers(summary: DatasetSummary) -> str:
+    left_out = say_dropped(summary.dropped)
+    return say_summary(summary) + (f"; left out: {left_out}" if left_out else "")
 
 
 def render_train(progress: TrainProgress) -> dict[str, Any]:
@@ -59,15 +74,17 @@ def _spoken(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
-def render_result(result: TrainResult, sentence: str | None) -> dict[str, Any]:
-    """How it ended, with what to do next."""
+def render_result(
+    result: TrainResult, sentence: str | None, summary: DatasetSummary | None = None
+) -> dict[str, Any]:
+    """How it ended, with what to do next, and what was learnt from."""
     if result.state is RunState.PUBLISHED and sentence is None:
         losses = ""
         if result.base_test_loss is not None and result.test_loss is not None:
             losses = f" Held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}."
-        return {
-            "text": f"<@{result.user_id}> is ready: mention me, and I answer in that voice, marked as AI.{losses}"
-        }
+        learnt = f" Learnt from {_numbers(summary)}." if summary and summary.sample_count else ""
+        ready = f"<@{result.user_id}> is ready: mention me, and I answer in that voice, marked as AI."
+        return {"text": f"{ready}{losses}{learnt}"}
     said = sentence or (
         result.error.message
         if result.error

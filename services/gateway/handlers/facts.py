@@ -48,6 +48,7 @@ class Facts:
         )
         await self.desk.bus.publish(TRAIN_REQUEST, request, key=str(result.request_id))
         await self.desk.trainings.advance(result.request_id, "training")
+        await self.flow.on_dataset(result)
 
     async def _refuse_training(self, result: ScrapeResult, user_id: str) -> None:
         """A typed outcome for whoever waits for this run; it comes back to us as ``train.result``."""
@@ -80,7 +81,8 @@ class Facts:
             log.info("run published", extra={"run_id": str(result.run_id), "active": active})
         training = await self.desk.trainings.fetch(result.request_id)
         if training is not None:
-            await self.flow.finish(training, render_result(result, sentence))
+            summary = await self.desk.trainings.dataset_summary(result.run_id)
+            await self.flow.finish(training, render_result(result, sentence, summary))
 
     async def on_scrape_progress(self, progress: ScrapeProgress, _: Delivery) -> None:
         """How far the reading is."""

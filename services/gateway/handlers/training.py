@@ -9,11 +9,18 @@ from doppel.slack.client import SlackAway, SlackRefused, SlackUnknown
 from proto.body import derived_id
 from proto.errors import TransientError
 from proto.generate import Cancel
-from proto.scrape import ScrapeProgress, ScrapeRequest
+from proto.scrape import ScrapeProgress, ScrapeRequest, ScrapeResult
 from proto.subjects import SCRAPE_REQUEST
 from proto.train import TrainProgress
 from services.gateway.core.outbox import Key, NewRow, OutboxRow
-from services.gateway.core.progress import render_scrape, render_started, render_train, stage_of
+from services.gateway.core.progress import (
+    CUT,
+    render_dataset,
+    render_scrape,
+    render_started,
+    render_train,
+    stage_of,
+)
 from services.gateway.core.reply import Post
 from services.gateway.core.training import select_source
 from services.gateway.handlers.desk import Desk
@@ -77,14 +84,22 @@ class TrainingFlow:
 
     async def on_progress(self, progress: ScrapeProgress | TrainProgress, request_id: UUID) -> None:
         """Show how far it is. Lossy: the next one shows more, and the outcome shows all."""
+        post = render_scrape(progress) if isinstance(progress, ScrapeProgress) else render_train(progress)
+        await self._tell(request_id, stage_of(progress), post)
+
+    async def on_dataset(self, result: ScrapeResult) -> None:
+        """Show what there is to learn from, until the training tells more."""
+        if result.user_id is not None and result.summary is not None:
+            await self._tell(result.request_id, CUT, render_dataset(result.user_id, result.summary))
+
+    async def _tell(self, request_id: UUID, stage: int, post: Post) -> None:
         desk = self.desk
-        training = await desk.trainings.may_tell(request_id, stage_of(progress), desk.clocks.progress_every_s)
+        training = await desk.trainings.may_tell(request_id, stage, desk.clocks.progress_every_s)
         if training is None:
             return
         row = await self._row(training)
         if row is None or row.message_ts is None:
             return
-        post = render_scrape(progress) if isinstance(progress, ScrapeProgress) else render_train(progress)
         try:
             await self._show(row, post)
             known = await desk.trainings.fetch(request_id)

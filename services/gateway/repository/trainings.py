@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from doppel.database import Database
+from proto.dataset import DatasetSummary
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,15 @@ class Trainings:
             limit,
         )
         return [Training.of(record) for record in records]
+
+    async def dataset_summary(self, run_id: UUID) -> DatasetSummary | None:
+        """The numbers of what a run learnt from; they are the scraper's."""
+        summary = await self._database.fetchval(
+            """select d.summary from trainer.runs r join scraper.datasets d using (dataset_id)
+               where r.run_id = $1""",
+            run_id,
+        )
+        return None if summary is None else DatasetSummary.model_validate(summary)
 
     async def may_tell(self, request_id: UUID, stage: int, every_s: float) -> Training | None:
         """Take the turn to change the progress message; None: done, further already, or changed a moment ago."""

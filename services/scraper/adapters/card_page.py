@@ -1,15 +1,13 @@
 """The dataset card as one HTML file that needs nothing else: numbers and plots, nobody's words."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from html import escape
 from typing import Final
 
-from proto.dataset import REASONS, DatasetCard
+from proto.dataset import REASONS, DatasetCard, say_day
 from services.scraper.adapters.card_plots import draw_all
 
 MOST_CHANNELS: Final = 200
-LATEST_S: Final = 253_402_300_799  # the last second of the year 9999
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -76,13 +74,6 @@ def render_page(card: DatasetCard, name: str) -> str:
         ),
         content=card.content_sha256,
     )
-
-
-def say_day(ts: str | None) -> str:
-    """``2024-05-17``"""
-    if ts is None:
-        return "never"
-    return f"{datetime.fromtimestamp(min(int(ts.partition('.')[0]), LATEST_S), UTC):%Y-%m-%d}"
 
 
 def _largest(counts: Mapping[str, int]) -> list[tuple[str, int]]:

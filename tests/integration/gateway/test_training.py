@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import aiohttp
 
 from proto import subjects
+from proto.dataset import DatasetSummary
 from proto.errors import DatasetTooSmall
 from proto.persona import PersonaRequest
 from proto.scrape import ScrapeProgress, ScrapeResult
@@ -90,8 +91,16 @@ async def test_a_yes_leads_to_a_persona_that_answers(rig: Rig, http: aiohttp.Cli
     scraped = ScrapeResult(
         request_id=request_id, team_id=TEAM, user_id="U0ADA", then_train=True, dataset_id=dataset_id,
         requested_at=datetime.fromisoformat(scrape["requested_at"]),
+        summary=DatasetSummary(
+            sample_count=412, message_count=530, channel_count=3, response_tokens=9_340,
+            oldest_ts="1672617600.000000", latest_ts="1715904000.000000", dropped={"too_short": 812},
+        ),
     )  # fmt: skip
     await rig.tell(subjects.SCRAPE_RESULT, scraped, f"{request_id}/done")
+    shown = await bot_said(rig, "general", "412 samples from 530 messages in 3 channels")
+    assert shown["ts"] == progress["ts"]
+    assert "2023-01-02 to 2024-05-17" in shown["text"]
+    assert "left out: 812 too short" in shown["text"]
     train = await rig.fact("train.request", user_id="U0ADA")
     assert (train["request_id"], train["dataset_id"]) == (str(request_id), str(dataset_id))
 

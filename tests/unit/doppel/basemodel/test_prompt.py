@@ -142,3 +142,12 @@ def _byte_tokenizer(special: tuple[str, ...]) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
     return tokenizer
+
+
+@given(conversation=conversations)
+def test_lengths_of_many_turns_are_those_of_each(encoder: PromptEncoder, conversation: list[Turn]) -> None:
+    header = encoder.count(())
+    assert encoder.turn_sizes(conversation) == [encoder.count([turn]) - header for turn in conversation]
+    assert encoder.text_sizes([turn.content for turn in conversation]) == [
+        len(encoder.encode_text(turn.content)) for turn in conversation
+    ]
