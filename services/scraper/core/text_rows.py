@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from proto.scrape import TEXT_REQUIRED
@@ -24,6 +25,7 @@ _YES: Final = frozenset(("true", "1", "yes"))
 _NO: Final = frozenset(("", "false", "0", "no"))
 _ID_BYTES: Final = 10
 _LABEL_LIMIT: Final = 1_000
+_REMEMBERED: Final = 10_000  # a history names the same few again and again
 DELIMITERS: Final = (",", ";", "\t")
 
 
@@ -119,11 +121,13 @@ def column_names(header: Sequence[str]) -> list[str]:
     return names
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def derive_user_id(name: str) -> str:
     """A person known by name only. Stable; the case counts, so `ada` and `Ada` are two."""
     return f"U{_digest('author', name)}"
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def derive_channel_id(name: str) -> str:
     """A channel known by name only."""
     return f"C{_digest('channel', name)}"
