@@ -7,7 +7,7 @@ place in it. Then the newest are chosen, split, redacted, measured and written.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -38,9 +38,9 @@ from services.scraper.core.card import Tally
 from services.scraper.core.people import names_of
 from services.scraper.core.redact import Redactor
 from services.scraper.core.rendering import Rendered, Renderer, Tokens
-from services.scraper.core.replies import Directory
+from services.scraper.core.replies import Channel, Directory
 from services.scraper.core.samples import Cutter, Shape
-from services.scraper.core.segment import split_conversations
+from services.scraper.core.segment import Placer, split_conversations
 from services.scraper.core.selection import SLACK, Entry, Newest, select
 from services.scraper.core.split import split_entries
 from services.scraper.core.timestamps import ts_key
@@ -81,8 +81,10 @@ def cut_dataset(
     tokens: Tokens,
     folder: Path,
     work: Work,
+    *,
+    placer: Callable[[Directory], Placer] = Channel,
 ) -> Cut:
-    """Cut and split; the same corpus and order give the same bytes.
+    """Cut and split; the same corpus and order give the same bytes. `placer`: who answers whom outside of threads.
 
     Raises DatasetTooSmall, ArtifactCorrupt, Stopped.
     """
@@ -98,8 +100,9 @@ def cut_dataset(
         tokens,
         settings.context_tokens,
     )
+    directory = Directory.of(people)
     with Spill(folder / "candidates") as spill:
-        entries, over = _read(shards, manifest, Directory.of(people), cutter, settings, spill, work)
+        entries, over = _read(shards, manifest, lambda: placer(directory), cutter, settings, spill, work)
         read = spill.reader()
 
         def answer_of(entry: Entry) -> str:
@@ -176,7 +179,7 @@ async def store_dataset(
 def _read(
     shards: Sequence[Path],
     manifest: CorpusManifest,
-    directory: Directory,
+    placer: Callable[[], Placer],
     cutter: Cutter,
     settings: DatasetSettings,
     spill: Spill,
@@ -193,7 +196,7 @@ def _read(
             work.advance(sum(shard.message_count for shard, _ in here))
             continue
         of_channel = Newest(SLACK * settings.channel_samples)
-        for conversation in split_conversations(read_said(paths, work), directory):
+        for conversation in split_conversations(read_said(paths, work), placer()):
             of_channel.add(spill.write(cutter.cut(conversation)))
         of_channel.prune()
         over_channel += of_channel.dropped

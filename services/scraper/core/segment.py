@@ -7,9 +7,9 @@ all that is ever held.
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from services.scraper.core.replies import MEMORY_S, Channel, Directory
+from services.scraper.core.replies import MEMORY_S, Placed
 from services.scraper.core.said import Said
 
 LONGEST: Final = 200  # messages; a talk in a channel that never ends is cut here, so that splits can be made
@@ -51,9 +51,16 @@ class _Open:
         return Conversation(self.key, tuple(self.messages), False, 0, tuple(self.answers))
 
 
-def split_conversations(messages: Iterable[Said], directory: Directory) -> Iterator[Conversation]:
+class Placer(Protocol):
+    """Finds what a channel's messages answer; one per channel, fed in the order of time."""
+
+    def place(self, said: Said) -> tuple[Placed, Placed | None]:
+        """The message with its conversation, and the message that it answers, if any."""
+        ...
+
+
+def split_conversations(messages: Iterable[Said], channel: Placer) -> Iterator[Conversation]:
     """One channel's messages, in a corpus's order → its conversations."""
-    channel = Channel(directory)
     under_way: OrderedDict[int, _Open] = OrderedDict()  # the one that fell silent first comes first
     for thread in _threads(messages):
         root = thread[0]

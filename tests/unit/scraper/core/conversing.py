@@ -3,7 +3,7 @@
 from typing import Any
 
 from proto.conversation import Person
-from services.scraper.core.replies import Directory
+from services.scraper.core.replies import Channel, Directory
 from services.scraper.core.said import Said
 from services.scraper.core.samples import Candidate, Cutter, Shape
 from services.scraper.core.segment import split_conversations
@@ -44,7 +44,7 @@ def cut(
     cutter = Cutter("U0ADA", shape, opted_out)
     candidates = [
         candidate
-        for conversation in split_conversations(in_order(list(messages)), DIRECTORY)
+        for conversation in split_conversations(in_order(list(messages)), Channel(DIRECTORY))
         for candidate in cutter.cut(conversation)
     ]
     return candidates, dict(cutter.dropped)

@@ -1,11 +1,12 @@
 """Conversations: threads, and what cues and silences find outside of them."""
 
+from services.scraper.core.replies import Channel
 from services.scraper.core.segment import LONGEST, THREAD_LIMIT, Conversation, split_conversations
 from tests.unit.scraper.core.conversing import DIRECTORY, in_order, say
 
 
 def conversations(*messages: object) -> list[Conversation]:
-    return list(split_conversations(in_order(list(messages)), DIRECTORY))  # type: ignore[arg-type]
+    return list(split_conversations(in_order(list(messages)), Channel(DIRECTORY)))  # type: ignore[arg-type]
 
 
 def texts(found: list[Conversation]) -> list[list[str]]:
