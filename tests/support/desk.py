@@ -61,13 +61,18 @@ class Desk:
         try:
             await eventually(ready, what=f"the {service} is ready", within_s=READY_S)
         except AssertionError:
-            process.kill()
+            await end(process)
             raise
         return process
 
     def log(self) -> str:
         """What this test's replicas said."""
         return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+    async def connect_again(self) -> None:
+        """After a restart of the database: this test's own connection is gone too."""
+        await self.database.close(timeout=END_S)
+        self.database = await asyncpg.connect(self.servers.postgres_dsn)
 
     async def stop(self) -> None:
         """End what is left."""
@@ -138,4 +143,4 @@ async def opened(
     finally:
         await desk.stop()
         await client.close()
-        await database.close()
+        await desk.database.close()

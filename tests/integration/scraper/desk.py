@@ -154,6 +154,10 @@ class Desk(ServiceDesk):
         """How many corpora there are."""
         return await self.database.fetchval("select count(*) from scraper.corpora")
 
+    async def said(self, words: str) -> bool:
+        """Did a replica log that?"""
+        return words in self.log()
+
     async def state_of(self, request_id: UUID) -> str | None:
         """Its row's state."""
         return await self.database.fetchval(

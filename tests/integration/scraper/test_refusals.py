@@ -9,6 +9,7 @@ import pytest
 
 from proto.artifacts import export_key
 from tests.integration.scraper.desk import TEAM, Desk
+from tests.support.desk import end
 from tests.support.waiting import eventually
 
 
@@ -97,12 +98,54 @@ async def test_a_corpus_must_exist_before_it_is_cut(desk: Desk) -> None:
     assert await refused(desk, "corpus:latest") == "request_invalid"
 
 
-async def test_uploads_of_another_workspace_and_texts_are_refused(desk: Desk, export_zip: Path) -> None:
+async def test_uploads_of_another_workspace_or_kind_or_that_are_gone_are_refused(
+    desk: Desk, export_zip: Path
+) -> None:
     await desk.serve()
     foreign = await desk.upload(export_zip, "T0OTHER")
     assert await refused(desk, foreign) == "request_invalid"
-    assert await refused(desk, f"text:{export_key(TEAM, 'a' * 64, 'csv')}") == "request_invalid"
+    assert await refused(desk, foreign.replace("export:", "text:")) == "request_invalid"
+    assert await refused(desk, f"text:{export_key(TEAM, 'a' * 64, 'zip')}") == "request_invalid"
+    assert await refused(desk, f"export:{export_key(TEAM, 'a' * 64, 'csv')}") == "request_invalid"
+    assert await refused(desk, f"text:{export_key(TEAM, 'a' * 64, 'csv')}") == "text_invalid"
     assert await refused(desk, f"export:{export_key(TEAM, 'a' * 64, 'zip')}") == "export_invalid"
+
+
+async def test_a_wrong_upload_is_one_sentence_and_leaves_nothing(desk: Desk, tmp_path: Path) -> None:
+    await desk.serve()
+    for name, data, sentence in (
+        (
+            "a.jsonl",
+            b'{"time": 1, "channel": "c", "text": "zebra"}\n{"time": 1, "text": "zebra"}\n',
+            "line 2 lacks `channel`",
+        ),
+        ("a.csv", b'time,channel,text\n1,c,"zebra\n', "line 2 is no valid CSV"),
+        ("b.csv", b"PK\x03\x04\x00\xff", "line 1"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        source = await desk.upload(tmp_path / name)
+        result = await desk.result(await desk.ask(source))
+        assert result.error is not None
+        assert result.error.code == "text_invalid"
+        assert sentence in result.error.message
+        assert "zebra" not in result.error.message
+    damaged = f"export:{export_key(TEAM, 'b' * 64, 'zip')}"
+    await desk.storage.put_bytes(damaged.partition(":")[2], b"not what its name says")
+    assert await refused(desk, damaged) == "export_invalid"
+    assert await desk.storage.list_keys(f"workspaces/{TEAM}/corpora/") == []
+    assert not list(desk.shared.scratch.iterdir())
+
+
+async def test_a_corpus_of_the_api_is_cut_with_the_operators_word_only(
+    desk: Desk, api: dict[str, object]
+) -> None:
+    await desk.install()
+    await desk.consent("U0ADA")
+    allowed = await desk.start(**api)
+    assert (await desk.result(await desk.ask("api"))).error is None
+    await end(allowed)
+    await desk.serve()
+    assert await refused(desk, "corpus:latest", user_id="U0ADA") == "source_not_allowed"
 
 
 USERS = [{"id": "U0ADA", "team_id": TEAM, "name": "ada"}]
