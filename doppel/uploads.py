@@ -26,7 +26,9 @@ MOST_PARTS: Final = 9_000  # S3 takes 10,000
 AT_ONCE: Final = 3
 PATIENCE_S: Final = 60.0  # how long nothing may get through before we give up
 RETRY_S: Final = 1.0
+TRIES: Final = 3
 _MOST_PER_PAGE: Final = 1_000
+_BEGIN_AGAIN: Final = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
 
 T = TypeVar("T")
 Show = Callable[[int], None]
@@ -82,11 +84,16 @@ class Uploads:
         if size_bytes <= PART_BYTES:
             await self._patiently(lambda: self.storage.put_file(key, path))
             return show(size_bytes)
-        try:
-            await self._send(key, path, before, show)
-        except S3Error as error:  # another run of the same command was faster and cleaned up
-            if error.code != "NoSuchUpload" or await self.storage.size_bytes(key) != size_bytes:
-                raise
+        for attempt in range(1, TRIES + 1):
+            try:
+                await self._send(key, path, before, show)
+            except S3Error as error:  # another run was faster and cleaned up, or the bucket lost what it had
+                if await self._patiently(lambda: self.storage.size_bytes(key)) == size_bytes:
+                    break
+                if error.code not in _BEGIN_AGAIN or attempt == TRIES:
+                    raise
+            else:
+                break
         for left in await self._patiently(lambda: self.unfinished(key)):
             await self._patiently(lambda left=left: self.abort(left))
         return None

@@ -13,6 +13,7 @@ from doppel.local.settings import inherited
 from doppel.uploads import PART_BYTES, Uploads
 from tests.integration.scraper.desk import TEAM, Desk
 from tests.integration.scraper.histories import write_csv
+from tests.integration.scraper.test_outages import restart
 from tests.support.desk import Process
 from tests.support.waiting import eventually
 
@@ -94,6 +95,23 @@ async def test_a_killed_upload_goes_on_and_nothing_of_it_is_left(desk: Desk, exp
     assert found["result"]["message_count"] > 1_000
     assert await uploads.unfinished(f"workspaces/{TEAM}/exports/") == []
     assert await desk.storage.list_keys(f"workspaces/{TEAM}/exports/") == []
+
+
+async def test_an_upload_outlives_a_restart_of_the_bucket(desk: Desk, export_zip: Path) -> None:
+    await desk.serve()
+    await asyncio.to_thread(add_ballast, export_zip, 24 * PART_BYTES)
+    uploads = Uploads(desk.storage)
+    child = await begin_import(desk, export_zip)
+    await eventually(lambda: uploads.unfinished(f"workspaces/{TEAM}/exports/"), what="the upload began")
+
+    await restart(desk, "s3")
+
+    async with asyncio.timeout(IMPORT_S):
+        out, err = await child.communicate()
+    assert child.returncode == 0, err.decode()
+    found = json.loads(out.decode().splitlines()[-1])
+    assert found["result"]["message_count"] > 1_000
+    assert await uploads.unfinished(f"workspaces/{TEAM}/exports/") == []
 
 
 async def test_a_wrong_file_never_travels(desk: Desk, tmp_path: Path) -> None:
