@@ -109,6 +109,9 @@ _NO_PHONE: Final = re.compile(  # dates, times, versions and network addresses
     r"\d{4}[ ./-]\d{1,2}[ ./-]\d{1,2}(?:[ .-].*)?|\d{1,2}[ ./-]\d{1,2}[ ./-]\d{2,4}|\d{1,3}(?:\.\d{1,3}){2,3}"
 )
 LEAST_DIGITS: Final = 7
+MOST_DIGITS_READ: Final = (
+    2_000  # characters around digits that the library reads in one text; the rest goes unread
+)
 LONGEST_NUMBER: Final = 250  # characters of a phone number that `phonenumbers` reads
 _SLACK_FILE_TOKEN: Final = re.compile(r"(?<=[?&]t=)xox[\w.-]{4,400}")
 
@@ -148,8 +151,12 @@ class Redactor:
 
     def _without_phones(self, text: str) -> str:
         spans: list[tuple[int, int]] = []
-        for near in _stretches(text):
-            spans += _numbers_within(text, near, self.regions)
+        room = MOST_DIGITS_READ
+        for start, end in _stretches(text):
+            border = min(end, start + room)
+            room -= border - start
+            spans += _numbers_within(text, (start, border), self.regions)
+            spans += [(border, end)] if border < end else []
         spans += [
             (found.start(), found.end()) for found in _WRITTEN_LIKE_ONE.finditer(text) if _is_phone(found[0])
         ]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from proto.conversation import Message, Sample, Turn, join_parts, render_turns
@@ -48,6 +48,13 @@ class Renderer:
     redact: Redactor
     tokens: Tokens
     context_tokens: int
+    _hidden: re.Pattern[str] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """One pattern for all hidden names, the longest first; `Al` is not hidden in `Alice`."""
+        names = sorted((re.escape(name) for name in self.hidden if name), key=lambda name: (-len(name), name))
+        pattern = re.compile(rf"@(?:{'|'.join(names)})(?!\w)") if names else None
+        object.__setattr__(self, "_hidden", pattern)
 
     def answer(self, candidate: Candidate) -> str:
         """What would be learnt from it; empty where nothing but placeholders is left."""
@@ -83,10 +90,7 @@ class Renderer:
 
     def _clean(self, text: str) -> str:
         text = self.redact(text)
-        if "@" in text:
-            for name in self.hidden:
-                text = text.replace(f"@{name}", f"@{NOBODY}")
-        return text
+        return self._hidden.sub(f"@{NOBODY}", text) if self._hidden is not None and "@" in text else text
 
     def _sizes(self, texts: set[str]) -> dict[str, int]:
         ordered = sorted(texts)

@@ -66,6 +66,11 @@ def test_the_name_of_who_opted_out_is_hidden_in_mentions(encoder: PromptEncoder)
     assert "Chiyo" not in rendered.sample.model_dump_json()
 
 
+def test_a_name_that_only_begins_alike_stays(encoder: PromptEncoder) -> None:
+    [rendered] = render(encoder, answering(say("U0BRAM", 1, "@Chiyoko: where?")), hidden="Chiyo")
+    assert "@Chiyoko" in rendered.sample.turns[0].content
+
+
 def test_nothing_is_left_of_an_answer_that_is_all_private(encoder: PromptEncoder) -> None:
     renderer = Renderer("U0ADA", NAMES, frozenset(), Redactor(), encoder, 512)
     assert renderer.answer(answering(parts=("ada@example.com", "+31 20 123 4567"))) == ""
