@@ -32,6 +32,7 @@ from services.scraper.core.fields import parse_text
 from services.scraper.core.people import home_teams, parse_person
 
 _PRIVATE: Final = ("groups.json", "dms.json", "mpims.json")
+_PRIVATE_FLAGS: Final = ("is_private", "is_im", "is_mpim", "is_group")
 _USERS: Final = ("users.json", "org_users.json")
 _LISTS: Final = frozenset(("channels.json", *_PRIVATE, *_USERS))
 _LOCAL_HEADER_BYTES: Final = 30
@@ -49,7 +50,7 @@ class ExportZip:
             self._archive = stack.enter_context(ZipEntries(path, self._limits))
             self._outer = self._look_through()
             self._find_lists()
-            self.channels, self._folders = self._read_channels()
+            self.channels, self._folders, self._spellings = self._read_channels()
             self.people = self._read_people()
             self._open = stack.pop_all()
 
@@ -124,27 +125,29 @@ class ExportZip:
                     raise ArchiveRefused(f"it holds {name} twice")
                 self._lists[name] = _entry(listed)
 
-    def _read_channels(self) -> tuple[dict[str, str], dict[str, str | None]]:
-        """Public channels: id → name, and folder → id. What else has a folder is private and stays unread."""
+    def _read_channels(self) -> tuple[dict[str, str], dict[str, str], dict[str, str | None]]:
+        """Public channels: id → name, folder → id, and folder in other letters → id.
+
+        What else has a folder is private and stays unread.
+        """
         if "channels.json" not in self._lists:
             raise ArchiveRefused("it has no channels.json, so it is no Slack export")
         names: dict[str, str] = {}
         folders: dict[str, str] = {}
-        for raw in self._elements("channels.json"):
-            if raw.get("is_private") is True:
-                continue
-            channel_id, name = _channel_id(raw.get("id")), parse_text(raw.get("name")).strip()
-            if channel_id is None or not name:
-                continue
-            names.setdefault(channel_id, name)
-            if name not in folders or raw.get("is_archived") is not True:
-                folders[name] = channel_id
         private = set(self._private_names())
+        for raw in self._elements("channels.json"):
+            channel_id, name = _channel_id(raw.get("id")), parse_text(raw.get("name")).strip()
+            if any(map(raw.get, _PRIVATE_FLAGS)):
+                private.add(name)
+            elif channel_id and name:
+                names.setdefault(channel_id, name)
+                if name not in folders or raw.get("is_archived") is not True:
+                    folders[name] = channel_id
         for each in private:
             names.pop(folders.pop(each, ""), None)
         if not folders:
             raise ArchiveRefused("its channels.json names no public channel")
-        return names, _with_other_spellings(folders, private)
+        return names, folders, _other_spellings(folders, private)
 
     def _private_names(self) -> Iterator[str]:
         for file in _PRIVATE:
@@ -153,7 +156,7 @@ class ExportZip:
                     yield from (parse_text(raw.get(key)).strip() for key in ("name", "id"))
 
     def _channel_of(self, folder: str) -> str | None:
-        return self._folders[folder] if folder in self._folders else self._folders.get(folded_name(folder))
+        return self._folders.get(folder) or self._spellings.get(folded_name(folder))
 
     def _read_people(self) -> list[Person]:
         name = next((each for each in _USERS if each in self._lists), None)
@@ -203,13 +206,13 @@ def _check_overlaps(spans: "array[int]") -> None:
         last = ends[number]
 
 
-def _with_other_spellings(folders: dict[str, str], private: set[str]) -> dict[str, str | None]:
-    """Folders as channels are named, and in other letters where that can mean one channel only."""
+def _other_spellings(folders: dict[str, str], private: set[str]) -> dict[str, str | None]:
+    """Folders in other letters than their channel has, where that can mean one channel only, and nothing private."""
     folded: dict[str, str | None] = {folded_name(each): None for each in private}
     for name, channel_id in folders.items():
         other = folded_name(name)
-        folded[other] = None if other in folded and folded[other] != channel_id else channel_id
-    return folded | folders
+        folded[other] = channel_id if folded.get(other, channel_id) == channel_id else None
+    return folded
 
 
 def _channel_id(value: Any) -> str | None:

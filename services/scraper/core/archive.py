@@ -16,6 +16,7 @@ ENCRYPTED_FLAG: Final = 0x1
 UTF8_FLAG: Final = 0x800
 STORED, DEFLATED = 0, 8
 _DAY: Final = re.compile(r"([^/\x00-\x1f]{1,300})/([0-9]{4}-[0-9]{2}-[0-9]{2})\.json")
+_ELSEWHERE: Final = re.compile(r"^/|^[A-Za-z]:/|(?:^|/)\.\.(?:/|$)|[\x00-\x1f]")
 _ARCHIVES: Final = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".bz2", ".xz", ".zst")
 
 
@@ -48,6 +49,8 @@ def check_entry(
     name: str, *, flag_bits: int, external_attr: int, compress_type: int, size_bytes: int, limits: Limits
 ) -> None:
     """Refuse what no export of Slack's holds. Raises ArchiveRefused."""
+    if _ELSEWHERE.search(name):
+        raise ArchiveRefused("a name in it points outside of it")
     if flag_bits & ENCRYPTED_FLAG:
         raise ArchiveRefused("it is encrypted")
     if stat.S_ISLNK(external_attr >> 16):

@@ -27,7 +27,9 @@ def parse_person(raw: Any, home: frozenset[str]) -> Person | None:
         user_id=user_id,
         handle=parse_text(user.get("name")).strip()[:NAME_LIMIT],
         display_name=next((text for name in names if (text := parse_text(name).strip())), "")[:NAME_LIMIT],
-        is_bot=_any(user, "is_bot", "is_workflow_bot", "is_connector_bot") or bool(profile.get("bot_id")),
+        is_bot=_any(user, "is_bot", "is_workflow_bot", "is_connector_bot")
+        or bool(profile.get("bot_id"))
+        or user_id == "USLACKBOT",
         is_guest=_any(user, "is_restricted", "is_ultra_restricted"),
         is_external=_any(user, "is_stranger") or not _is_at_home(user, home),
         is_deleted=_any(user, "deleted"),
@@ -52,7 +54,8 @@ def names_of(people: Iterable[Person]) -> dict[str, str]:
 
 
 def _any(user: Mapping[str, Any], *flags: str) -> bool:
-    return any(user.get(flag) is True for flag in flags)
+    """Whatever is there but empty, zero or false counts: in doubt somebody is no persona."""
+    return any(map(user.get, flags))
 
 
 def _is_at_home(user: Mapping[str, Any], home: frozenset[str]) -> bool:
