@@ -104,6 +104,7 @@ def run(messages: int, small: int, workers: int | None = None) -> Figures:
         figures.most(f"export_peak_rss_mb_at_{label}", found.peak_rss_mb, MOST_RSS_MB)
         if size == messages:
             figures.least("export_vs_inflate_and_parse", bare_wall_s / found.wall_s, LEAST_SHARE)
+            figures.least("export_vs_inflate_and_parse_cpu", bare_cpu_s / found.cpu_s, LEAST_SHARE)
             _print_stages(archive, plan)
     return figures
 
