@@ -4,7 +4,9 @@ A worker that ends before it should is an error, never a wait: its pipe closes. 
 """
 
 import contextlib
+import logging
 import os
+import re
 import selectors
 import subprocess
 import sys
@@ -21,11 +23,15 @@ from services.scraper.adapters.channel_job import ChannelReader, Done, Job, Setu
 from services.scraper.adapters.export_words import Heard, Refused, parse_reply
 from services.scraper.core.archive import ArchiveRefused
 
+log = logging.getLogger(__name__)
+
 ROOT: Final = Path(__file__).resolve().parents[3]
 LOOK_EVERY_S: Final = 0.25
 QUIET_S: Final = 120.0  # a worker speaks several times a second; so long only a broken disk is silent
 END_S: Final = 10.0
 _READ_BYTES: Final = 256 * 1024
+_STDERR_CHARACTERS: Final = 65_536
+_ERROR_NAME: Final = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt))\b", re.MULTILINE)
 
 
 class WorkerLost(TransientError):
@@ -82,13 +88,16 @@ class _Worker:
     """One process."""
 
     def __init__(self, setup: Setup, plan: Path, runs: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "services.scraper.adapters.export_worker", str(plan), str(runs)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            bufsize=0,
-        )
+        self._stderr = runs / "stderr"
+        with self._stderr.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "services.scraper.adapters.export_worker", str(plan), str(runs)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=ROOT,
+                bufsize=0,
+            )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
@@ -126,7 +135,7 @@ class _Worker:
         """What it said by now. Raises WorkerLost at its end: it says so before it may end."""
         data = os.read(self.output, _READ_BYTES)
         if not data:
-            raise WorkerLost
+            raise self._lost()
         self._heard_at = time.monotonic()
         *lines, self._held = (self._held + data).split(b"\n")
         for line in lines:
@@ -136,4 +145,11 @@ class _Worker:
         try:
             self._input.write(msgspec.json.encode(message) + b"\n")
         except BrokenPipeError as error:
-            raise WorkerLost from error
+            raise self._lost() from error
+
+    def _lost(self) -> WorkerLost:
+        """For the log its exit code and an exception's name: the text of one may quote people."""
+        code = self._process.wait(END_S)
+        errors = _ERROR_NAME.findall(self._stderr.read_text("utf-8", "replace")[-_STDERR_CHARACTERS:])
+        log.warning("worker ended", extra={"exit_code": code, "errors": errors[-3:]})
+        return WorkerLost()
