@@ -48,8 +48,8 @@ from services.trainer.core.plan import plan_run
 from services.trainer.handlers.train import read_shape
 
 PEOPLE: Final = "U0NP5BZ7KTC,U0SZ57JD2T9"  # the two who wrote the most
-HELD_OUT: Final = 64  # samples
-MOST_S: Final = 900.0
+HELD_OUT: Final = 48  # samples
+SILENCE_S: Final = 3600.0
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 
@@ -82,6 +82,7 @@ class Bench:
     base: Path
     encoder: PromptEncoder
     folder: Path
+    steps: int | None
 
     def part(self, name: str, keep: Callable[[Said], bool]) -> History:
         """The history of some days only."""
@@ -127,7 +128,7 @@ class Bench:
         plan = plan_run(
             counts,
             shape,
-            RecipeOverrides(),
+            RecipeOverrides(max_steps=self.steps),
             user_id=person.user_id,
             device="cpu",
             max_lora_rank=32,
@@ -144,7 +145,7 @@ class Bench:
             system=render_system(person.name),
             shape=shape,
             plan=plan,
-            silence_s=MOST_S,
+            silence_s=SILENCE_S,
         )
         (work / "job.json").write_text(job.model_dump_json())
         began = time.monotonic()
@@ -156,9 +157,13 @@ class Bench:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as child:
+            assert child.stdin is not None
             assert child.stdout is not None
-            end: dict[str, Any] = json.loads(child.stdout.readlines()[-1])
-            child.kill()
+            end: dict[str, Any] = {}
+            for line in child.stdout:
+                end = json.loads(line)
+                child.stdin.write(b".")
+                child.stdin.flush()
         if end["event"] != "finished":
             raise SystemExit(f"the training ended with {end}")
         shutil.rmtree(work)
@@ -187,6 +192,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of the export")
     parser.add_argument("--people", default=PEOPLE, help="user ids of voices.json, comma-separated")
     parser.add_argument("--only", default=",".join(VARIANTS), help="variants, comma-separated")
+    parser.add_argument("--steps", type=int, help="optimizer steps; absent: as many as the recipe takes")
     args = parser.parse_args()
     voices = {each["user_id"]: each for each in json.loads((args.data / "voices.json").read_text())["voices"]}
     names: list[str] = args.only.split(",")
@@ -197,7 +203,9 @@ def main() -> int:
         base.mkdir()
         corpus.mkdir()
         convert(wheel_gguf(), base)
-        bench = Bench(read_history(args.data, corpus), base, PromptEncoder.from_folder(base), folder)
+        bench = Bench(
+            read_history(args.data, corpus), base, PromptEncoder.from_folder(base), folder, args.steps
+        )
         print(f"{'person':14}{'variant':16}{'train':>7}{'tokens':>9}{'base':>8}{'loss':>8}{'s':>6}")
         for user_id in args.people.split(","):
             person = next(each for each in bench.history.people if each.user_id == user_id)

@@ -1,7 +1,11 @@
 """What is in a dataset, who is not, and what its card says: on real servers."""
 
+import asyncio
 import json
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
 from proto.artifacts import SPLITS, Split, model_pointer_key
 from proto.conversation import Sample
@@ -14,6 +18,22 @@ async def imported(desk: Desk, export_zip: Path, user_id: str = "U0ADA", **field
     await desk.consent(user_id)
     await desk.result(await desk.ask(await desk.upload(export_zip)))
     return await desk.result(await desk.ask("corpus:latest", user_id=user_id, **fields))
+
+
+async def doppel(desk: Desk, *arguments: str) -> dict[str, Any]:
+    """The last line that the command prints."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "doppel",
+        *arguments,
+        env=dict(os.environ) | desk.servers.environment("reader"),  # noqa: TID251  a child of the test
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        out, _ = await process.communicate()
+    return json.loads(out.splitlines()[-1])
 
 
 async def file_of(desk: Desk, result: ScrapeResult, name: str) -> str:
@@ -122,3 +142,28 @@ async def test_without_a_base_model_the_corpus_stays_and_the_request_says_what_i
     assert result.error.code == "base_model_missing"
     assert not await desk.storage.exists(model_pointer_key("not-prepared"))
     assert await desk.database.fetchval("select count(*) from scraper.corpora") == 1
+
+
+async def test_the_command_shows_the_card_and_samples_only_when_asked(desk: Desk, export_zip: Path) -> None:
+    await desk.serve()
+    result = await imported(desk, export_zip)
+    _, splits = await desk.dataset(result)
+    responses = {sample.response for split in SPLITS for sample in splits[split]}
+    page = desk.folder / "card.html"
+
+    shown = await doppel(desk, "dataset", "show", "@ada", "--page", str(page), "--json")
+    assert shown["card"]["summary"]["sample_count"] == len(responses)
+    assert shown["samples"] == []
+    assert page.read_text() == await file_of(desk, result, DATASET_PAGE_FILE)
+
+    sampled = await doppel(desk, "dataset", "show", "U0ADA", "--sample", "20", "--json")
+    assert len(sampled["samples"]) == 20
+    assert {sample["response"] for sample in sampled["samples"]} <= responses
+    times = [float(sample["ts"]) for sample in sampled["samples"]]
+    assert times == sorted(times)
+
+    listed = await doppel(desk, "dataset", "list", "--json")
+    assert [each["user_id"] for each in listed["datasets"]] == ["U0ADA"]
+
+    missing = await doppel(desk, "dataset", "show", "@bram", "--json")
+    assert missing["error"]["code"] == "dataset_missing"
