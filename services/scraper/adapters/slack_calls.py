@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 TRIES: Final = 6
 LONGEST_PAUSE_S: Final = 10.0
+MANY: Final = 8  # calls that wait for their slot
 
 
 class Budget(Protocol):
@@ -92,6 +93,7 @@ class SlackCalls:
         self._at_once = at_once
         self._scale = scale
         self._lanes: dict[str, _Lane] = {}
+        self._waiting = 0
 
     @property
     def is_slow(self) -> bool:
@@ -101,6 +103,10 @@ class SlackCalls:
     def page_size(self, method: str) -> int:
         """How much to ask for at once."""
         return page_size(method, slow=self._lane(method).is_small)
+
+    def many_wait(self) -> bool:
+        """Is the budget what everything waits for?"""
+        return self._waiting >= MANY
 
     def interval_s(self, method: str) -> float:
         """Seconds between two calls, as of now."""
@@ -160,6 +166,15 @@ class SlackCalls:
     async def _turn(self, method: str, lane: _Lane) -> AsyncWebClient:
         """Wait for this call's slot, and count it among those under way."""
         loop = asyncio.get_running_loop()
+        self._waiting += 1
+        try:
+            await self._slot(method, lane, loop)
+        finally:
+            self._waiting -= 1
+        self._on_call()
+        return self._client
+
+    async def _slot(self, method: str, lane: _Lane, loop: asyncio.AbstractEventLoop) -> None:
         async with lane.turn:
             await lane.under_way.acquire()
             try:
@@ -174,8 +189,6 @@ class SlackCalls:
             except BaseException:
                 lane.under_way.release()
                 raise
-        self._on_call()
-        return self._client
 
     async def _found_slow(self) -> None:
         for method in SLOWED:

@@ -40,12 +40,15 @@ class SlackHistory:
         self.calls = calls
         self._team_id = team_id
         self._enterprise_id = enterprise_id
+        self._listed_team = (
+            team_id if enterprise_id else None
+        )  # tokens of an organisation must name the workspace
 
     async def people(self) -> list[Person]:
         """Everybody in the directory."""
 
         def fetch(client: AsyncWebClient, limit: int, cursor: str | None) -> Awaitable[Any]:
-            return client.users_list(limit=limit, cursor=cursor)
+            return client.users_list(limit=limit, cursor=cursor, team_id=self._listed_team)
 
         users = list((await self._listing("users.list", "members", fetch)).values())
         home = home_teams(self._team_id, self._enterprise_id, users)
@@ -56,7 +59,9 @@ class SlackHistory:
         """All public channels."""
 
         def fetch(client: AsyncWebClient, limit: int, cursor: str | None) -> Awaitable[Any]:
-            return client.conversations_list(types="public_channel", limit=limit, cursor=cursor)
+            return client.conversations_list(
+                types="public_channel", limit=limit, cursor=cursor, team_id=self._listed_team
+            )
 
         found: dict[str, PublicChannel] = {}
         for raw in (await self._listing("conversations.list", "channels", fetch)).values():

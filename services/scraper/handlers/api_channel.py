@@ -5,7 +5,7 @@ Two calls are under way at most, and each answer lies safe before the next call:
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from doppel.slack.client import SlackRefused
@@ -68,6 +68,9 @@ class ChannelReading:
                 self._ask(root_ts)
         for thread in self.progress.threads.values():
             self._consider(thread)
+        if not await self._joined():
+            self.span.done, self.span.threads_open = True, 0
+            return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._first())
             for _ in range(IN_FLIGHT - 1):
@@ -75,9 +78,7 @@ class ChannelReading:
 
     async def _first(self) -> None:
         try:
-            if not self.progress.done:
-                await self._join_unless_member()
-                await self._read_history()
+            await self._read_history()
         except SlackRefused as error:
             self._give_up(error)
         self.span.done = True
@@ -94,9 +95,16 @@ class ChannelReading:
                     self._give_up(error)
             self.span.threads_open -= 1
 
-    async def _join_unless_member(self) -> None:
-        if not self.channel.is_member and not self.channel.is_archived:
+    async def _joined(self) -> bool:
+        """Be a member, where there is anything left to read."""
+        has_work = not self.progress.done or not self._threads.empty()
+        if self.channel.is_member or self.channel.is_archived or not has_work:
+            return True
+        try:
             await self.history.join(self.channel.channel_id)
+        except SlackRefused as error:
+            self._give_up(error)
+        return self.refused is None
 
     async def _read_history(self) -> None:
         channel_id, progress, scope = self.channel.channel_id, self.progress, self.scope
@@ -192,24 +200,21 @@ class ChannelReading:
             oldest, number = newest, number + 1
 
     async def _save(self, page: StoredPage, raws: list[dict[str, Any]]) -> None:
-        args = (raws, page.channel_id, self.names, self.scope.window)
+        args = (self._unread(page, raws), page.channel_id, self.names, self.scope.window)
         if len(raws) > FEW:
             lines, count = await asyncio.to_thread(lines_of, *args)
         else:
             lines, count = lines_of(*args)
-        roots = 1 if page.root_ts and page.threads else 0  # counted in the channel's history already
-        saved = StoredPage(
-            page.channel_id,
-            page.root_ts,
-            page.page,
-            page.next_ts,
-            page.is_last,
-            max(count - roots, 0),
-            page.threads,
-            page.is_gone,
-        )
+        saved = replace(page, message_count=count)
         await self.store.save(saved, lines)
         self.progress.add(saved)
+
+    def _unread(self, page: StoredPage, raws: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Without the root, which comes first in each answer, where the history has just shown it."""
+        found = self.progress.threads.get(page.root_ts)
+        if found is None or found.reply_count == 0:
+            return raws
+        return [raw for raw in raws if parse_ts(raw.get("ts")) != page.root_ts]
 
     def _give_up(self, error: SlackRefused) -> None:
         if not is_skippable(error):

@@ -1,7 +1,7 @@
 """Answers of Slack into the bucket, then into the table: what `save` has returned for is never read again."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from services.scraper.repository import Claim, Repository
 
 AT_ONCE: Final = 8
 MOST_IN_ONE: Final = 64  # answers that share an object and a statement
+LINGER_S: Final = 0.25  # at Slack's own clock no second answer comes within it
 LEVEL: Final = 3  # read once, then deleted
 
 
@@ -39,6 +40,7 @@ class PageStore:
     folder: Path
     work: Work
     gauges: SlackGauges
+    many_wait: Callable[[], bool]  # for Slack: then a write may as well wait for company
     _waiting: list[_Saving] = field(default_factory=list[_Saving])
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _written: int = 0
@@ -55,6 +57,8 @@ class PageStore:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if self.many_wait():
+                await asyncio.sleep(LINGER_S)
             while batch := self._waiting[:MOST_IN_ONE]:
                 del self._waiting[: len(batch)]
                 await self._write(batch)

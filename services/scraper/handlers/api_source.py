@@ -167,7 +167,9 @@ class ApiSource:
         channels = [channel for channel in listed if not self.rules.is_opted_out(channel)]
         names = names_of(people) | {channel.channel_id: channel.name for channel in listed}
         prefix = corpus_prefix(request.team_id, corpus_id, claim.fence)
-        store = PageStore(self.storage, self.repository, claim, prefix, folder, work, self.gauges)
+        store = PageStore(
+            self.storage, self.repository, claim, prefix, folder, work, self.gauges, history.calls.many_wait
+        )
         stored = await self.repository.pages(claim.request_id)
         work.step += sum(page.message_count for page in stored)
         reading = Reading(
@@ -201,6 +203,8 @@ class ApiSource:
             claim, found.baseline.corpus_id if found else None, since_ts
         )
         if decided is None:
+            if since_ts is not None:  # what is stored was read on top of a corpus that is no more
+                raise ArtifactCorrupt("the corpus that this reading goes on from")
             return None, None
         if found is None or found.baseline.corpus_id != decided:
             wanted = await self.repository.baseline(decided)
@@ -238,6 +242,7 @@ class ApiSource:
             old.mkdir(exist_ok=True)
             shards = await fetch_shards(self.storage, earlier.baseline.prefix, earlier.manifest, old)
         since_ts = reading.scope.since_ts
+        work.enter("writing", total=work.step)
         reread = {
             channel_id: Reread(since_ts, progress.get(channel_id, Progress()))
             for channel_id in reading.complete

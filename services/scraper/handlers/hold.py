@@ -91,6 +91,10 @@ class Holding:
             try:
                 await self.repository.renew(claim, self.ttl_s)
                 ours_until = began + self.ttl_s
+            except LeaseLost:
+                if await self.repository.is_finished(claim):
+                    return  # by us, a moment ago: there is nothing left to hold
+                raise
             except Exception as error:
                 if not is_transient(error):
                     raise

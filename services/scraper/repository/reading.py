@@ -7,7 +7,7 @@ import asyncpg
 from doppel.database import Database
 from doppel.migrate import expected_migrations
 from services.scraper.core.budget import Pace
-from services.scraper.repository.rows import Installation
+from services.scraper.repository.rows import Claim, Installation
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,16 @@ class Reading:
                 "select granted from gateway.consents_now where team_id = $1 and user_id = $2",
                 team_id,
                 user_id,
+            )
+        )
+
+    async def is_finished(self, claim: Claim) -> bool:
+        """Did this very holder bring the scrape to its end?"""
+        return bool(
+            await self.database.fetchval(
+                "select true from scraper.scrapes where request_id = $1 and fence = $2 and state = 'done'",
+                claim.request_id,
+                claim.fence,
             )
         )
 
