@@ -3,8 +3,13 @@
 import asyncio
 import json
 import time
+import zipfile
+from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
+
+import pytest
 
 from playground.app import Running
 from proto.generate import Cancel
@@ -25,6 +30,22 @@ def write_long_text(path: Path, count: int = 400_000) -> Path:
     return path
 
 
+def write_long_export(path: Path, count: int = 400_000) -> Path:
+    """The same as an export."""
+    days = 100
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("channels.json", json.dumps([{"id": "C0ENG", "name": "eng"}]))
+        archive.writestr("users.json", json.dumps([{"id": "U0ADA", "name": "ada"}]))
+        for day in range(days):
+            said = [
+                {"type": "message", "user": "U0ADA", "ts": f"{1_700_000_000 + day * 86_400 + number}.000100"}
+                | {"text": f"message number {number} of a long day"}
+                for number in range(count // days)
+            ]
+            archive.writestr(f"eng/{date(2024, 1, 1) + timedelta(days=day)}.json", json.dumps(said))
+    return path
+
+
 async def stop(desk: Desk, request_id: UUID) -> ScrapeResult:
     """Say stop; the answer came within five seconds."""
     began = time.monotonic()
@@ -36,8 +57,15 @@ async def stop(desk: Desk, request_id: UUID) -> ScrapeResult:
     return result
 
 
-async def test_a_reading_of_a_file_is_stopped_and_leaves_nothing(desk: Desk, tmp_path: Path) -> None:
-    path = await asyncio.to_thread(write_long_text, tmp_path / "long.jsonl")
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [(write_long_text, "long.jsonl"), (write_long_export, "long.zip")],
+    ids=["text", "export"],
+)
+async def test_a_reading_of_a_file_is_stopped_and_leaves_nothing(
+    desk: Desk, tmp_path: Path, write: Callable[[Path], Path], name: str
+) -> None:
+    path = await asyncio.to_thread(write, tmp_path / name)
     await desk.start()
     request_id = await desk.ask(await desk.upload(path))
     await eventually(lambda: desk.progress(request_id), what="it is under way")
@@ -105,6 +133,26 @@ async def test_one_that_shares_goes_on_by_itself_when_the_first_is_stopped(
     result = await desk.result(second)
     assert result.error is None
     assert result.message_count > 0
+
+
+async def test_one_that_shares_goes_on_by_itself_when_the_first_ones_replica_dies(
+    desk: Desk, slack: Running, api: dict[str, object]
+) -> None:
+    await fault(slack, on="conversations.replies", kind="slow", count=30, delay_s=0.5)
+    await desk.install()
+    dying = await desk.start(**api)
+    first = await desk.ask("api")
+    await eventually(desk.progress_rows, what="the first reads")
+    for _ in range(2):
+        await desk.start(**api)
+    second = await desk.ask("api")
+
+    dying.kill()
+
+    results = [await desk.result(each) for each in (first, second)]
+    assert [result.error for result in results] == [None, None]
+    assert results[0].corpus_id == results[1].corpus_id
+    assert await desk.corpora() == 1
 
 
 async def test_one_that_another_replica_holds_is_stopped_by_its_row_alone(
