@@ -106,13 +106,18 @@ def _months(axes: Any, card: DatasetCard) -> None:
 
 
 def _splits_in_time(axes: Any, card: DatasetCard) -> None:
+    spans = {
+        name: (float(split.oldest_ts) / 86_400, float(split.latest_ts) / 86_400)
+        for name, split in card.splits.items()
+        if split.oldest_ts and split.latest_ts
+    }
+    days = [day for span in spans.values() for day in span]
+    least = max(0.02, (max(days) - min(days)) / 150) if days else 0.0  # a single day is to be seen, too
     for row, (name, colour) in enumerate(COLOURS.items()):
-        split = card.splits.get(name)
-        if split and split.oldest_ts and split.latest_ts:
-            days = [float(ts) / 86_400 for ts in (split.oldest_ts, split.latest_ts)]
-            axes.barh(row, max(days[1] - days[0], 0.02), left=days[0], color=colour)
+        if name in spans:
+            axes.barh(row, max(spans[name][1] - spans[name][0], least), left=spans[name][0], color=colour)
     axes.set_yticks(range(len(COLOURS)), list(COLOURS))
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=3)
     ticks = list(axes.get_xticks())
     axes.set_xticks(ticks, [_day(tick) for tick in ticks])
 
