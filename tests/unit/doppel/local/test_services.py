@@ -56,6 +56,21 @@ def test_the_playground_s_history_may_be_read_and_nobody_else_s(tmp_path: Path) 
     assert "DOPPEL_SLACK_API_URL" not in children(real)["gateway-1"].env
 
 
+def test_the_scraper_is_as_fast_as_the_playground_allows_and_keeps_slacks_limits_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pace(folder: str, **settings: object) -> str | None:
+        return children(fleet(tmp_path / folder, **settings))["scraper-1"].env.get("DOPPEL_SLACK_RATE_SCALE")
+
+    assert pace("a") == "1000"
+    monkeypatch.setenv("DOPPEL_PLAYGROUND_RATE_LIMITS", "slack")
+    assert pace("b") == "1"
+    monkeypatch.setenv("DOPPEL_PLAYGROUND_CLOCK_SCALE", "60")
+    assert pace("c") == "60"
+    real = {"slack_bot_token": SecretStr("xoxb-1"), "slack_signing_secret": SecretStr("s")}
+    assert pace("d", **real) is None
+
+
 def test_a_public_address_is_kept(tmp_path: Path) -> None:
     found = fleet(tmp_path, public_url="https://doppel.example")
     assert children(found)["gateway-1"].env["DOPPEL_PUBLIC_URL"] == "https://doppel.example"
