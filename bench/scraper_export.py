@@ -39,7 +39,6 @@ from services.scraper.adapters.sorting import Sorter
 from services.scraper.adapters.work import Work
 from services.scraper.adapters.zip_entries import Entry, ZipEntries, unpack_entries
 from services.scraper.core.archive import Limits
-from services.scraper.core.people import names_of
 from services.scraper.core.raw_message import decode_messages
 from services.scraper.core.reading import Reader
 from services.scraper.core.source import TsWindow
@@ -229,7 +228,7 @@ def _print_stages(archive: Path, plan: dict[str, list[Entry]]) -> None:
     some: list[tuple[str, list[Entry]]] = []
     count = 0
     with ZipEntries(archive, Limits()) as entries, ExportZip(archive, TEAM) as export:
-        names = names_of(export.people) | export.channels
+        names = {person.user_id: person.name for person in export.people} | export.channels
         for channel_id, days in channels[len(channels) // 3 :]:
             some.append((channel_id, days))
             count += sum(len(decode_messages(entries.whole(day) or b"") or ()) for day in days)

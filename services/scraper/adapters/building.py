@@ -10,21 +10,20 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from pydantic import TypeAdapter
 
 from doppel.storage import sha256_of
 from proto.artifacts import PEOPLE_FILE, FileEntry, ShardEntry
-from proto.conversation import Message, Person
+from proto.conversation import Person
 from services.scraper.adapters.channel_job import Done, Setup
 from services.scraper.adapters.export_pool import do_here, do_in_workers
 from services.scraper.adapters.export_zip import ExportZip, refused
 from services.scraper.adapters.packing import write_shards
-from services.scraper.adapters.shards import read_lines, shard_entry
+from services.scraper.adapters.shards import shard_entry
 from services.scraper.adapters.sorting import Sorter
 from services.scraper.adapters.work import Work
 from services.scraper.core.archive import MIB, Limits
+from services.scraper.core.export_lists import Known
 from services.scraper.core.normalise import Deleted, Dropped, Outcome, Said, line_of
-from services.scraper.core.people import names_of
 from services.scraper.core.reading import Strangers
 from services.scraper.core.rows import channel_prefix, row_of
 from services.scraper.core.source import TsWindow
@@ -36,7 +35,6 @@ MOST_WORKERS: Final = 4
 SMALL_BYTES: Final = 24 * MIB  # unpacked; less is read here: a process takes a while to start
 BATCH: Final = 500
 NO_LIMIT: Final = 1 << 62
-_PEOPLE: TypeAdapter[list[Person]] = TypeAdapter(list[Person])
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,9 @@ def build_from_export(
     with ExportZip(path, team_id, limits) as export:
         people, channels = export.people, export.channels
         jobs, total_bytes = export.plan(runs / "plan")
-    (runs / "names").write_bytes(msgspec.json.encode(names_of(people) | channels))
+    (runs / "names").write_bytes(
+        msgspec.json.encode({person.user_id: person.name for person in people} | channels)
+    )
     count = _worker_count(total_bytes) if workers is None else workers
     setup = Setup(
         archive=str(path.resolve()),
@@ -159,15 +159,7 @@ def build_from_outcomes(
     work.enter("writing", total=work.step)
     by_prefix = {prefix.encode(): channel_id for channel_id, prefix in prefixes.items()}
     shards = tuple(write_shards(sorter.drain(dropped), by_prefix, folder, work.advance))
-    return _Found([Done(shards, dict(dropped), ())]).built(people, channels, folder)
-
-
-def build_from_pages(
-    pages: Iterable[Path], people: list[Person], channels: dict[str, str], folder: Path, work: Work
-) -> Built:
-    """Join the pages that were read through the API. Raises ArtifactCorrupt, Stopped."""
-    outcomes = ((each.channel_id, Said(each)) for page in pages for each in read_lines(page, Message))
-    return build_from_outcomes(outcomes, people, channels, folder, work)
+    return _Found([Done(shards, dict(dropped), ())]).built(list(map(Known.of, people)), channels, folder)
 
 
 class _Found:
@@ -187,17 +179,17 @@ class _Found:
         for stranger in done.strangers:
             self._strangers.add(*stranger)
 
-    def built(self, people: list[Person], channels: dict[str, str], folder: Path) -> Built:
+    def built(self, people: list[Known], channels: dict[str, str], folder: Path) -> Built:
         """The whole corpus. People whom the directory lacks are another workspace's, or gone: never a persona."""
         known = {person.user_id for person in people}
         met = [
-            Person(user_id=user_id, display_name=name, is_external=True)
+            Known(user_id, display_name=name, is_external=True)
             for user_id, _, name in self._strangers.found()
             if user_id not in known
         ]
         everybody = sorted([*people, *met], key=lambda person: person.user_id)
         written = folder / PEOPLE_FILE
-        written.write_bytes(_PEOPLE.dump_json(everybody))
+        written.write_bytes(msgspec.json.encode(everybody))
         return Built(
             folder=folder,
             people=FileEntry(name=PEOPLE_FILE, size_bytes=written.stat().st_size, sha256=sha256_of(written)),

@@ -10,10 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
-from pydantic import TypeAdapter, ValidationError
-
-from proto.body import ChannelId
-from proto.conversation import Person
 from proto.errors import ExportInvalid
 from services.scraper.adapters.channel_job import Job, elements
 from services.scraper.adapters.zip_directory import Listed, find_directory, list_entries
@@ -22,21 +18,17 @@ from services.scraper.core.archive import (
     ArchiveRefused,
     Limits,
     check_entry,
-    folded_name,
     is_noise,
     may_enclose,
     parse_day_file,
     readable_name,
 )
-from services.scraper.core.fields import parse_text
-from services.scraper.core.people import home_teams, parse_person
+from services.scraper.core.export_lists import Known, PublicChannels, read_people
 
 _PRIVATE: Final = ("groups.json", "dms.json", "mpims.json")
-_PRIVATE_FLAGS: Final = ("is_private", "is_im", "is_mpim", "is_group")
 _USERS: Final = ("users.json", "org_users.json")
 _LISTS: Final = frozenset(("channels.json", *_PRIVATE, *_USERS))
 _LOCAL_HEADER_BYTES: Final = 30
-_CHANNEL_ID: TypeAdapter[str] = TypeAdapter(ChannelId)
 
 
 class ExportZip:
@@ -50,7 +42,7 @@ class ExportZip:
             self._archive = stack.enter_context(ZipEntries(path, self._limits))
             self._outer = self._look_through()
             self._find_lists()
-            self.channels, self._folders, self._spellings = self._read_channels()
+            self._public = self._read_channels()
             self.people = self._read_people()
             self._open = stack.pop_all()
 
@@ -62,6 +54,11 @@ class ExportZip:
         """Close."""
         self._open.close()
 
+    @property
+    def channels(self) -> dict[str, str]:
+        """Public ones: id → name."""
+        return self._public.names
+
     def plan(self, path: Path) -> tuple[list[Job], int]:
         """Write down where each channel's day files lie; the jobs, largest first, and their bytes unpacked."""
         packed: dict[str, bytearray] = {}
@@ -69,7 +66,7 @@ class ExportZip:
         with refused():
             for name, listed in self._entries():
                 day = parse_day_file(name)
-                channel_id = self._channel_of(day.folder) if day else None
+                channel_id = self._public.of_folder(day.folder) if day else None
                 if day and channel_id:
                     packed.setdefault(channel_id, bytearray()).extend(pack_entry(_entry(listed, day.day)))
                     weights[channel_id] += listed.size_bytes
@@ -125,49 +122,17 @@ class ExportZip:
                     raise ArchiveRefused(f"it holds {name} twice")
                 self._lists[name] = _entry(listed)
 
-    def _read_channels(self) -> tuple[dict[str, str], dict[str, str], dict[str, str | None]]:
-        """Public channels: id → name, folder → id, and folder in other letters → id.
-
-        What else has a folder is private and stays unread.
-        """
+    def _read_channels(self) -> PublicChannels:
         if "channels.json" not in self._lists:
             raise ArchiveRefused("it has no channels.json, so it is no Slack export")
-        names: dict[str, str] = {}
-        folders: dict[str, str] = {}
-        private = set(self._private_names())
-        for raw in self._elements("channels.json"):
-            channel_id, name = _channel_id(raw.get("id")), parse_text(raw.get("name")).strip()
-            if any(map(raw.get, _PRIVATE_FLAGS)):
-                private.add(name)
-            elif channel_id and name:
-                names.setdefault(channel_id, name)
-                if name not in folders or raw.get("is_archived") is not True:
-                    folders[name] = channel_id
-        for each in private:
-            names.pop(folders.pop(each, ""), None)
-        if not folders:
-            raise ArchiveRefused("its channels.json names no public channel")
-        return names, folders, _other_spellings(folders, private)
+        private = (self._elements(name) for name in _PRIVATE if name in self._lists)
+        return PublicChannels(self._elements("channels.json"), private)
 
-    def _private_names(self) -> Iterator[str]:
-        for file in _PRIVATE:
-            if file in self._lists:
-                for raw in self._elements(file):
-                    yield from (parse_text(raw.get(key)).strip() for key in ("name", "id"))
-
-    def _channel_of(self, folder: str) -> str | None:
-        return self._folders.get(folder) or self._spellings.get(folded_name(folder))
-
-    def _read_people(self) -> list[Person]:
+    def _read_people(self) -> list[Known]:
         name = next((each for each in _USERS if each in self._lists), None)
         if name is None:
             raise ArchiveRefused("it has no users.json, so nobody in it can be told apart")
-        users = [_slim(raw) for raw in self._elements(name)]
-        home = home_teams(self._team_id, None, users)
-        people = {person.user_id: person for raw in users if (person := parse_person(raw, home))}
-        if not people:
-            raise ArchiveRefused("its users.json is no list of people")
-        return sorted(people.values(), key=lambda person: person.user_id)
+        return read_people(lambda: self._elements(name), self._team_id)
 
     def _elements(self, name: str) -> Iterator[dict[str, Any]]:
         """The objects of a list."""
@@ -204,47 +169,3 @@ def _check_overlaps(spans: "array[int]") -> None:
         if begins[number] < last:
             raise ArchiveRefused("two of its files share the same bytes")
         last = ends[number]
-
-
-def _other_spellings(folders: dict[str, str], private: set[str]) -> dict[str, str | None]:
-    """Folders in other letters than their channel has, where that can mean one channel only, and nothing private."""
-    folded: dict[str, str | None] = {folded_name(each): None for each in private}
-    for name, channel_id in folders.items():
-        other = folded_name(name)
-        folded[other] = channel_id if folded.get(other, channel_id) == channel_id else None
-    return folded
-
-
-def _channel_id(value: Any) -> str | None:
-    """A public channel's id."""
-    try:
-        return _CHANNEL_ID.validate_python(value) if str(value).startswith("C") else None
-    except ValidationError:
-        return None
-
-
-def _slim(raw: dict[str, Any]) -> dict[str, Any]:
-    """A directory of a million people is held at once: only what is read of them is kept."""
-    profile = raw.get("profile")
-    kept = {key: raw.get(key) for key in _USER_FIELDS if raw.get(key) is not None}
-    if isinstance(profile, dict):
-        kept["profile"] = {
-            key: profile[key] for key in ("display_name", "real_name", "bot_id") if key in profile
-        }
-    return kept
-
-
-_USER_FIELDS: Final = (
-    "id",
-    "team_id",
-    "name",
-    "real_name",
-    "deleted",
-    "is_bot",
-    "is_workflow_bot",
-    "is_connector_bot",
-    "is_restricted",
-    "is_ultra_restricted",
-    "is_stranger",
-    "enterprise_user",
-)
