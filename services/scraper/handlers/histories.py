@@ -50,17 +50,17 @@ class Histories:
     ) -> CorpusRow:
         """The corpus to cut from. Raises CorpusMissing, SourceNotAllowed, and what reading raises."""
         if claim.corpus_id and (earlier := await self.repository.corpus(claim.corpus_id)):
-            await self._clean_up(claim, request.team_id, plan)
+            await self._clean_up(claim, request, plan)
             return earlier
         if plan.kind is SourceKind.CORPUS:
             return await self._newest(request.team_id)
         shared = await self._shared(request, plan, delivery)
         if shared is not None:
             await self.repository.share_corpus(claim, shared.corpus_id)
-            await self._clean_up(claim, request.team_id, plan)
+            await self._clean_up(claim, request, plan)
             return shared
         corpus = await self._read(claim, request, plan, folder, work)
-        await self._clean_up(claim, request.team_id, plan)
+        await self._clean_up(claim, request, plan)
         return corpus
 
     async def _newest(self, team_id: str) -> CorpusRow:
@@ -154,14 +154,17 @@ class Histories:
             work, lambda: build_from_export(path, request.team_id, window, folder, work)
         )
 
-    async def _clean_up(self, claim: Claim, team_id: str, plan: SourcePlan) -> None:
+    async def _clean_up(self, claim: Claim, request: ScrapeRequest, plan: SourcePlan) -> None:
         """The corpus row is committed: the upload, or the pages read through the API, have served their time."""
         try:
             if plan.is_upload:
-                await self.storage.delete([plan.object_key])
+                if not await self.repository.is_read_elsewhere(
+                    claim.request_id, request.team_id, request.source
+                ):
+                    await self.storage.delete([plan.object_key])
             elif plan.kind is SourceKind.API:
                 corpus_id = derived_id("corpus", str(claim.request_id))
-                home = corpus_prefix(team_id, corpus_id, claim.fence).rpartition("/")[0]
+                home = corpus_prefix(request.team_id, corpus_id, claim.fence).rpartition("/")[0]
                 keys = await self.storage.list_keys(f"{home}/")
                 await self.storage.delete([key for key in keys if "/pages/" in key.removeprefix(home)])
         except Exception as error:

@@ -115,6 +115,18 @@ class Scrapes:
             return Cancelling.TOO_LATE
         return Cancelling.HELD if held else Cancelling.WAITING
 
+    async def is_read_elsewhere(self, request_id: UUID, team_id: str, source: str) -> bool:
+        """Does another scrape still read that upload, perhaps another window of it?"""
+        return bool(
+            await self.database.fetchval(
+                """select true from scraper.scrapes where team_id = $2 and request_id <> $1
+                   and state = 'running' and corpus_id is null and split_part(source, '#', 1) = $3 limit 1""",
+                request_id,
+                team_id,
+                source,
+            )
+        )
+
     async def is_cancelled(self, request_id: UUID) -> bool:
         """Has somebody stopped it?"""
         state = await self.database.fetchval(

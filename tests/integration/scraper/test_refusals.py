@@ -20,6 +20,7 @@ async def refused(desk: Desk, source: str, **fields: Any) -> str:
     assert result.error is not None
     assert result.error.message.endswith(".")
     assert result.corpus_id is None
+    assert await desk.dead("scrape.request") == 0
     return result.error.code
 
 

@@ -1,7 +1,9 @@
 """A history becomes a corpus, and one person's words a dataset: on real servers, with the playground as Slack."""
 
+import asyncio
 import json
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,7 +11,9 @@ import pytest
 
 from playground.app import Running
 from proto.artifacts import split_file
+from proto.scrape import Window
 from tests.integration.scraper.desk import TEAM, Desk
+from tests.integration.scraper.test_cancels import write_long_text
 from tests.support.desk import ROOT
 from tests.support.waiting import eventually
 
@@ -155,6 +159,21 @@ async def test_two_requests_for_one_history_share_the_reading(
     assert first.corpus_id == second.corpus_id
     assert first.dataset_id != second.dataset_id
     assert await desk.database.fetchval("select count(*) from scraper.corpora") == 1
+
+
+async def test_an_upload_stays_while_another_window_of_it_is_read(desk: Desk, tmp_path: Path) -> None:
+    path = await asyncio.to_thread(write_long_text, tmp_path / "long.jsonl", 60_000)
+    middle = datetime.fromtimestamp(1_700_000_000 + 2_000, UTC)
+    await desk.serve()
+    source = await desk.upload(path)
+
+    asked = [await desk.ask(source, window=each) for each in (Window(latest=middle), Window(oldest=middle))]
+
+    results = [await desk.result(each, within_s=120) for each in asked]
+    assert [result.error for result in results] == [None, None]
+    assert sum(result.message_count for result in results) == 60_000
+    await eventually(desk.settled, what="both are settled")
+    assert not await desk.storage.exists(source.partition(":")[2])
 
 
 @pytest.mark.skipif(not UBUNTU.exists(), reason="the real export is not on this machine")
