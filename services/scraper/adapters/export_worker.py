@@ -20,11 +20,12 @@ from services.scraper.adapters.export_words import Heard, Refused, Reply
 from services.scraper.core.archive import ArchiveRefused
 
 TELL_EVERY_S: Final = 0.2
+GARBAGE: Final = 100_000  # objects made before a look for those that refer to each other
 
 
 def main(plan: Path, runs: Path) -> None:
     """Do jobs until there are no more."""
-    gc.disable()  # nothing that is made by the million refers to itself
+    gc.set_threshold(GARBAGE)  # nothing that is made by the million refers to itself
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     first = sys.stdin.buffer.readline()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, lines), daemon=True).start()
@@ -38,7 +39,6 @@ def main(plan: Path, runs: Path) -> None:
             reply = Refused(str(error))
         teller.tell_rest()
         _say(reply)
-        gc.collect()
 
 
 class _Teller:

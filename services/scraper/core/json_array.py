@@ -79,18 +79,18 @@ class _Text:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._buffer, self.position)
+                is_json = True
                 if self._ended or not isinstance(value, (int, Decimal)) or self._is_whole(end):
                     self.position = end
-                    return value
-                problem: Exception | None = None  # a number may go on in the next piece
+                    return value  # else a number, which may go on in the next piece
             except RecursionError as error:
                 raise BadArray("nested too deeply") from error
-            except ValueError as error:
-                problem = error
+            except ValueError:  # not kept: with its traceback it would hold all that was read
+                is_json = False
             if len(self._buffer) - self.position > self._limit:
                 raise ElementTooLong("one element is too long")
-            if not self._read_more(at_least=len(self._buffer) - self.position) and problem:
-                raise BadArray("an element is no JSON") from problem
+            if not self._read_more(at_least=len(self._buffer) - self.position) and not is_json:
+                raise BadArray("an element is no JSON")
 
     def _is_whole(self, end: int) -> bool:
         """Does a number really end there, or only what has arrived of it?"""
