@@ -1,9 +1,8 @@
 """The source `api`: a workspace's public history through Slack's Web API, resumably, and next time only what is new."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -12,38 +11,32 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from doppel.secrets import TokenBox, TokenUnreadable
 from doppel.slack.client import SlackConnection, SlackRefused
-from doppel.storage import ObjectMissing, Storage
-from doppel.transient import is_transient
-from proto.artifacts import CorpusManifest, corpus_prefix
+from doppel.storage import Storage
+from proto.artifacts import corpus_prefix
 from proto.conversation import Message, Person
-from proto.errors import ArtifactCorrupt, NotInstalled, RequestInvalid, TransientError
+from proto.errors import NotInstalled, RequestInvalid, TransientError
 from proto.scrape import ScrapeRequest
 from services.scraper.adapters.building import Built, build_from_outcomes
-from services.scraper.adapters.corpora import fetch_people, fetch_shards
+from services.scraper.adapters.corpora import fetch_shards
 from services.scraper.adapters.page_lines import outcomes_of
 from services.scraper.adapters.slack_calls import SlackCalls
 from services.scraper.adapters.slack_gauges import SlackGauges
 from services.scraper.adapters.slack_history import PublicChannel, SlackHistory
 from services.scraper.adapters.work import Threads, Work
 from services.scraper.core.incremental import (
-    ApiState,
     Reread,
-    recheck_from,
-    state_after,
     stays,
 )
 from services.scraper.core.paging import Progress, progress_of
 from services.scraper.core.people import names_of
 from services.scraper.core.source import TsWindow
 from services.scraper.handlers.api_channel import Scope
+from services.scraper.handlers.api_earlier import Earlier, GoingOn, state_of
 from services.scraper.handlers.api_pages import PageStore
 from services.scraper.handlers.api_reading import Reading
 from services.scraper.handlers.hold import the_cause
-from services.scraper.repository import Baseline, Claim, Repository
+from services.scraper.repository import Claim, Repository
 
-log = logging.getLogger(__name__)
-
-STATE_FILE: Final = "api-state.json"
 RENEWAL_S: Final = 60.0  # the gateway refreshes tokens two hours ahead; longer is an outage
 LOOK_EVERY_S: Final = 5.0
 
@@ -62,15 +55,6 @@ class ApiRules:
     def is_opted_out(self, channel: PublicChannel) -> bool:
         """Is that channel left alone?"""
         return channel.channel_id in self.opt_out or channel.name.casefold() in self.opt_out
-
-
-@dataclass(frozen=True)
-class _Earlier:
-    """The corpus that this reading goes on from."""
-
-    baseline: Baseline
-    manifest: CorpusManifest
-    state: ApiState = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -157,10 +141,12 @@ class ApiSource:
         folder: Path,
         work: Work,
     ) -> Built:
-        await self._sweep(claim, request.team_id)
+        going_on = GoingOn(self.repository, self.storage)
+        await going_on.sweep(claim, request.team_id)
         window = TsWindow.of(request.window)
         is_whole = window == TsWindow()
-        earlier, since_ts = await self._earlier(claim, request.team_id, is_whole=is_whole)
+        recheck_days = self.rules.recheck_days if is_whole and self.rules.incremental else None
+        earlier, since_ts = await going_on.decide(claim, request.team_id, recheck_days)
         async with asyncio.TaskGroup() as group:
             asked = group.create_task(history.people()), group.create_task(history.channels())
         people, listed = asked[0].result(), asked[1].result()
@@ -187,48 +173,16 @@ class ApiSource:
         pages = await store.fetch(stored)
         built = await self._build(reading, progress, pages, earlier, people, channels, folder, work)
         if is_whole:
-            await self._leave_state(claim, corpus_id, prefix, reading, progress)
+            left = state_of(reading.complete, progress, reading.scope, claim.created_at)
+            await going_on.leave(corpus_id, prefix, left)
         return built
-
-    async def _earlier(
-        self, claim: Claim, team_id: str, *, is_whole: bool
-    ) -> tuple[_Earlier | None, str | None]:
-        """The corpus to go on from, as the first holder of this scrape decided; None: everything is read."""
-        wanted = (
-            await self.repository.newest_baseline(team_id) if is_whole and self.rules.incremental else None
-        )
-        found = await self._fetch_earlier(wanted) if wanted else None
-        since_ts = recheck_from(found.state.read_at, self.rules.recheck_days) if found else None
-        decided, since_ts = await self.repository.begin_reading(
-            claim, found.baseline.corpus_id if found else None, since_ts
-        )
-        if decided is None:
-            if since_ts is not None:  # what is stored was read on top of a corpus that is no more
-                raise ArtifactCorrupt("the corpus that this reading goes on from")
-            return None, None
-        if found is None or found.baseline.corpus_id != decided:
-            wanted = await self.repository.baseline(decided)
-            found = await self._fetch_earlier(wanted) if wanted else None
-            if found is None:
-                raise ArtifactCorrupt("the corpus that this reading goes on from")
-        return found, since_ts
-
-    async def _fetch_earlier(self, baseline: Baseline) -> _Earlier | None:
-        """Manifest and state of a corpus; None where they are gone or damaged: then everything is read."""
-        try:
-            manifest, _ = await fetch_people(self.storage, baseline.prefix, baseline.manifest_sha256)
-            state = await self.storage.get_model(ApiState, baseline.state_key, sha256=baseline.state_sha256)
-        except (ObjectMissing, ArtifactCorrupt) as error:
-            log.warning("reading everything again", extra={"error": type(error).__name__})
-            return None
-        return _Earlier(baseline, manifest, state)
 
     async def _build(
         self,
         reading: Reading,
         progress: Mapping[str, Progress],
         pages: list[Path],
-        earlier: _Earlier | None,
+        earlier: Earlier | None,
         people: list[Person],
         channels: list[PublicChannel],
         folder: Path,
@@ -257,38 +211,6 @@ class ApiSource:
             work,
             lambda: build_from_outcomes(outcomes_of(pages, shards, keeps), people, directory, folder, work),
         )
-
-    async def _leave_state(
-        self,
-        claim: Claim,
-        corpus_id: UUID,
-        prefix: str,
-        reading: Reading,
-        progress: Mapping[str, Progress],
-    ) -> None:
-        """For the next reading. Named before the corpus's row: it counts with it."""
-        scope = reading.scope
-        channels = {
-            channel_id: state_after(
-                progress.get(channel_id, Progress()), scope.known(channel_id), scope.since_ts
-            )
-            for channel_id in sorted(reading.complete)
-        }
-        key = f"{prefix}/{STATE_FILE}"
-        sha256 = await self.storage.put_model(key, ApiState(read_at=claim.created_at, channels=channels))
-        await self.repository.save_state(corpus_id, key, sha256)
-
-    async def _sweep(self, claim: Claim, team_id: str) -> None:
-        """Delete what readings that ended have left: a cancelled one's messages are nobody's."""
-        try:
-            keys = await self.repository.left_objects(team_id, claim.request_id)
-            if keys:
-                await self.storage.delete(keys)
-            await self.repository.forget_left(team_id, claim.request_id, keys)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("left for the next reading", extra={"error": type(error).__name__})
 
 
 def _sentence(team_id: str, error: SlackRefused) -> RequestInvalid:

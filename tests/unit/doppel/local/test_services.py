@@ -59,8 +59,10 @@ def test_the_playground_s_history_may_be_read_and_nobody_else_s(tmp_path: Path) 
 def test_the_scraper_is_as_fast_as_the_playground_allows_and_keeps_slacks_limits_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pace(folder: str, **settings: object) -> str | None:
-        return children(fleet(tmp_path / folder, **settings))["scraper-1"].env.get("DOPPEL_SLACK_RATE_SCALE")
+    def pace(folder: str, **settings: SecretStr) -> str | None:
+        return children(fleet(tmp_path / folder, None, **settings))["scraper-1"].env.get(
+            "DOPPEL_SLACK_RATE_SCALE"
+        )
 
     assert pace("a") == "1000"
     monkeypatch.setenv("DOPPEL_PLAYGROUND_RATE_LIMITS", "slack")
