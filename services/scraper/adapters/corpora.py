@@ -13,6 +13,7 @@ from doppel.storage import ObjectMissing, Storage
 from proto.artifacts import PEOPLE_FILE, CorpusManifest, FileEntry, manifest_key
 from proto.conversation import Person
 from proto.errors import ArtifactCorrupt
+from proto.scrape import Window
 from services.scraper.adapters.building import Built
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ async def store_corpus(
     corpus_id: UUID,
     team_id: str,
     source: str,
+    window: Window,
     created_at: datetime,
 ) -> str:
     """Upload a corpus; returns the manifest's SHA-256, which the row will name."""
@@ -43,6 +45,9 @@ async def store_corpus(
         channels=built.channels,
         message_count=built.message_count,
         person_count=built.person_count,
+        content_sha256=built.content_sha256,
+        window=window,
+        dropped=built.dropped,
     )
     return await storage.put_model(manifest_key(prefix), manifest)
 

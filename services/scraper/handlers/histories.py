@@ -105,6 +105,7 @@ class Histories:
             corpus_id=corpus_id,
             team_id=request.team_id,
             source=plan.kind.value,
+            window=request.window,
             created_at=claim.created_at,
         )
         corpus = CorpusRow(
