@@ -122,6 +122,13 @@ class Renderer:
             share = max(1, len(content) * (self.context_tokens - FRAME_TOKENS) // (total + 1))
             if share >= len(content):
                 break
-            kept = (Turn(role=kept[-1].role, content=content[-share:].lstrip() or content[-1:]),)
+            kept = (Turn(role=kept[-1].role, content=_end_of(content, share)),)
             total = self.tokens.turn_sizes(kept)[0]
         return kept
+
+
+def _end_of(content: str, characters: int) -> str:
+    """The last so many characters, from the beginning of a line where there is one."""
+    end = content[-characters:]
+    _, _, whole = end.partition("\n")
+    return whole.lstrip() or end.lstrip() or content[-1:]
