@@ -14,7 +14,7 @@ from proto.errors import Cancelled
 from proto.scrape import ScrapeRequest, ScrapeResult
 from proto.subjects import SCRAPE_RESULT
 from services.scraper.handlers.hold import Holding
-from services.scraper.repository import Cancelling, Repository
+from services.scraper.repository import Repository
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +28,19 @@ class Cancels:
     repository: Repository
     holding: Holding
     bus: Publisher
-    find_waiting: Callable[[UUID], Awaitable[ScrapeRequest | None]]
+    find: Callable[[UUID], Awaitable[ScrapeRequest | None]]
 
     async def on_scrape_cancel(self, request_id: UUID) -> None:
-        """Stop ours at once; answer for one that waits, whose delivery will only repeat the answer."""
+        """Stop ours at once. Whose row was stopped is answered for: its holder may be dead, its delivery far away.
+
+        Whoever takes it then repeats the answer under the same id, which the bus drops.
+        """
         self.holding.cancel(request_id)
         try:
-            found = await self.repository.cancel(request_id)
-            if found is Cancelling.WAITING and (request := await self.find_waiting(request_id)):
+            stopped = await self.repository.cancel(request_id)
+            if stopped and (request := await self.find(request_id)):
                 await self.bus.publish(
-                    SCRAPE_RESULT, _stopped(request, request_id), key=f"{request_id}/cancelled"
+                    SCRAPE_RESULT, stopped_result(request, request_id), key=f"{request_id}/{Cancelled.code}"
                 )
         except Exception as error:
             if not is_transient(error):
@@ -67,7 +70,8 @@ class Cancels:
                 raise Cancelled
 
 
-def _stopped(request: ScrapeRequest, request_id: UUID) -> ScrapeResult:
+def stopped_result(request: ScrapeRequest, request_id: UUID) -> ScrapeResult:
+    """What a stopped scrape is told with."""
     return ScrapeResult(
         request_id=request_id,
         team_id=request.team_id,

@@ -9,7 +9,6 @@ from services.scraper.repository.pages import Pages
 from services.scraper.repository.reading import Reading
 from services.scraper.repository.rows import (
     Baseline,
-    Cancelling,
     Claim,
     CorpusRow,
     DatasetRow,
@@ -26,7 +25,6 @@ class Repository(Scrapes, Corpora, Datasets, Reading, Pages, Leftovers):
 
 __all__ = [
     "Baseline",
-    "Cancelling",
     "Claim",
     "CorpusRow",
     "DatasetRow",

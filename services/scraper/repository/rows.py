@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 from proto.scrape import SampleCounts, ScrapeResult
@@ -23,14 +22,6 @@ class Finished:
     """A scrape that came to its end before; `result` is what was published then, None when it was stopped."""
 
     result: ScrapeResult | None
-
-
-class Cancelling(StrEnum):
-    """What a scrape was when somebody stopped it."""
-
-    HELD = "held"
-    WAITING = "waiting"
-    TOO_LATE = "too_late"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 from doppel.database import Database
 from proto.errors import Crashed, LeaseLost, TransientError
 from proto.scrape import ScrapeResult
-from services.scraper.repository.rows import Cancelling, Claim, Finished
+from services.scraper.repository.rows import Claim, Finished
 
 MOST_CRASHES: Final = 12
 ASK_AGAIN_S: Final = 5.0
@@ -101,19 +101,17 @@ class Scrapes:
             state,
         )
 
-    async def cancel(self, request_id: UUID) -> Cancelling:
-        """Note that somebody stops that scrape, whether it is held, waits, or has yet to come."""
-        held = await self.database.fetchval(
+    async def cancel(self, request_id: UUID) -> bool:
+        """Note that somebody stops that scrape, whether it is held, waits, or has yet to come. False: too late."""
+        stopped = await self.database.fetchval(
             """insert into scraper.scrapes as s (request_id, team_id, source, holder, lease_until, state)
                values ($1, '', '', '', now(), 'cancelled')
                on conflict (request_id) do update set state = 'cancelled', updated_at = now()
                    where s.state = 'running'
-               returning lease_until > now()""",
+               returning true""",
             request_id,
         )
-        if held is None:
-            return Cancelling.TOO_LATE
-        return Cancelling.HELD if held else Cancelling.WAITING
+        return bool(stopped)
 
     async def is_read_elsewhere(self, request_id: UUID, team_id: str, source: str) -> bool:
         """Does another scrape still read that upload, perhaps another window of it?"""

@@ -173,6 +173,23 @@ async def test_one_that_another_replica_holds_is_stopped_by_its_row_alone(
     assert result.error.code == "cancelled"
 
 
+async def test_one_whose_replica_died_is_stopped_before_its_lease_runs_out(
+    desk: Desk, slack: Running, api: dict[str, object]
+) -> None:
+    await fault(slack, on="conversations.replies", kind="slow", count=None, delay_s=0.5)
+    await desk.install()
+    dying = await desk.start(**api, scrape_lease_s=45)
+    await desk.start(**api, scrape_lease_s=45)
+    request_id = await desk.ask("api")
+    await eventually(desk.progress_rows, what="the scrape is held")
+    dying.kill()
+
+    await stop(desk, request_id)
+
+    await eventually(desk.settled, what="the request is settled")
+    assert len(await desk.facts_of_results(request_id)) == 1
+
+
 async def test_stopping_twice_or_too_late_changes_nothing(desk: Desk, export_zip: Path) -> None:
     await desk.serve()
     request_id = await desk.ask(await desk.upload(export_zip))
