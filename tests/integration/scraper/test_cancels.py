@@ -179,9 +179,9 @@ async def test_one_whose_replica_died_is_stopped_before_its_lease_runs_out(
     await fault(slack, on="conversations.replies", kind="slow", count=None, delay_s=0.5)
     await desk.install()
     dying = await desk.start(**api, scrape_lease_s=45)
-    await desk.start(**api, scrape_lease_s=45)
     request_id = await desk.ask("api")
     await eventually(desk.progress_rows, what="the scrape is held")
+    await desk.start(**api, scrape_lease_s=45)
     dying.kill()
 
     await stop(desk, request_id)
