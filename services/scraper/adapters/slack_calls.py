@@ -30,6 +30,7 @@ TRIES: Final = 6
 LONGEST_PAUSE_S: Final = 10.0
 QUICK_S: Final = 0.2  # never an interval of Slack's own clock
 QUICK_AHEAD: Final = 3
+SURE: Final = 2
 MANY: Final = 8  # calls that wait for their slot
 
 
@@ -98,6 +99,7 @@ class SlackCalls:
         self._scale = scale
         self._lanes: dict[str, _Lane] = {}
         self._waiting = 0
+        self._short_pages = 0  # of just 15, where more was asked for and there
 
     @property
     def is_slow(self) -> bool:
@@ -198,13 +200,16 @@ class SlackCalls:
                 raise
 
     async def _found_slow(self) -> None:
+        """Slow down at once; ask for less once it was seen again, since one short page may be an accident."""
+        self._short_pages += 1
         for method in SLOWED:
             lane = self._lane(method)
-            lane.is_small = True
+            lane.is_small = self._short_pages >= SURE
             await self._slow_down(method, lane, slow_s(self._scale), slow_s(self._scale))
 
     async def _found_quick(self) -> None:
-        """A long Retry-After had looked like slow mode, but no app in it gets so large a page."""
+        """It had looked like slow mode, but no app in it gets so large a page."""
+        self._short_pages = 0
         for method in SLOWED:
             lane = self._lane(method)
             lane.is_small, lane.said = False, False
