@@ -204,6 +204,11 @@ async def test_who_may_not_be_imitated_is_not_asked(rig: Rig) -> None:
     assert row["n"] == 0
 
 
+async def test_import_is_answered_with_the_line_to_run(rig: Rig) -> None:
+    answer = await rig.workspace.command("dev", "random", "import")
+    assert "`doppel import FILE.zip --team T0DOPPEL`" in answer["response"]["text"]
+
+
 async def test_help_and_status_are_said(rig: Rig) -> None:
     helped = await rig.workspace.command("dev", "random", "help")
     assert "/doppel train" in helped["response"]["text"]
