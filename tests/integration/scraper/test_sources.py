@@ -145,11 +145,12 @@ async def test_the_same_history_brought_twice_changes_nothing(desk: Desk, way: W
     first = await desk.result(await desk.ask(await way.bring(desk)))
     before = await desk.storage.list_keys(f"workspaces/{TEAM}/corpora/")
 
-    second = await desk.result(await desk.ask(await way.bring(desk)))
+    later = [await desk.result(await desk.ask(await way.bring(desk))) for _ in range(2)]
 
-    assert second.error is None
-    assert second.request_id != first.request_id
-    assert (second.corpus_id, second.message_count) == (first.corpus_id, first.message_count)
+    for again in later:
+        assert again.error is None
+        assert again.request_id != first.request_id
+        assert (again.corpus_id, again.message_count) == (first.corpus_id, first.message_count)
     assert await desk.corpora() == 1
     await eventually(desk.settled, what="the request is settled")
     after = await desk.storage.list_keys(f"workspaces/{TEAM}/")
