@@ -2,8 +2,10 @@
 
 import csv
 import json
-from collections.abc import Awaitable, Callable, Iterator
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,6 @@ from proto.conversation import Message, WordsOf
 from services.scraper.core.normalise import Said, normalise
 from services.scraper.core.text_rows import derive_channel_id
 from tests.integration.scraper.desk import Desk
-
-Bring = Callable[[Desk, Path], Awaitable[str]]
 
 
 def said_in(workspace: SeedWorkspace) -> Iterator[tuple[str, Message]]:
@@ -113,3 +113,28 @@ def as_said(messages: list[Message]) -> list[tuple[object, ...]]:
     return sorted(
         (m.channel_id, m.ts, m.thread_ts or "", m.user_id or "", m.words_of, m.text) for m in messages
     )
+
+
+def write_long_text(path: Path, count: int = 400_000) -> Path:
+    """A history that takes its time."""
+    with path.open("w") as file:
+        for number in range(count):
+            row = {"author": f"p{number % 50}", "time": 1_700_000_000 + number, "channel": f"c{number % 7}"}
+            file.write(json.dumps(row | {"text": f"message number {number} of a long history"}) + "\n")
+    return path
+
+
+def write_long_export(path: Path, count: int = 400_000) -> Path:
+    """The same as an export."""
+    days = 100
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("channels.json", json.dumps([{"id": "C0ENG", "name": "eng"}]))
+        archive.writestr("users.json", json.dumps([{"id": "U0ADA", "name": "ada"}]))
+        for day in range(days):
+            said = [
+                {"type": "message", "user": "U0ADA", "ts": f"{1_700_000_000 + day * 86_400 + number}.000100"}
+                | {"text": f"message number {number} of a long day"}
+                for number in range(count // days)
+            ]
+            archive.writestr(f"eng/{date(2024, 1, 1) + timedelta(days=day)}.json", json.dumps(said))
+    return path

@@ -1,11 +1,8 @@
 """Somebody says stop: within five seconds there is an answer, wherever the scrape is."""
 
 import asyncio
-import json
 import time
-import zipfile
 from collections.abc import Callable
-from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,35 +12,11 @@ from playground.app import Running
 from proto.generate import Cancel
 from proto.scrape import ScrapeResult
 from tests.integration.scraper.desk import Desk
+from tests.integration.scraper.histories import write_long_export, write_long_text
 from tests.integration.scraper.test_faults import fault
 from tests.support.waiting import eventually
 
 SOON_S = 5.0
-
-
-def write_long_text(path: Path, count: int = 400_000) -> Path:
-    """A history that takes its time."""
-    with path.open("w") as file:
-        for number in range(count):
-            row = {"author": f"p{number % 50}", "time": 1_700_000_000 + number, "channel": f"c{number % 7}"}
-            file.write(json.dumps(row | {"text": f"message number {number} of a long history"}) + "\n")
-    return path
-
-
-def write_long_export(path: Path, count: int = 400_000) -> Path:
-    """The same as an export."""
-    days = 100
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr("channels.json", json.dumps([{"id": "C0ENG", "name": "eng"}]))
-        archive.writestr("users.json", json.dumps([{"id": "U0ADA", "name": "ada"}]))
-        for day in range(days):
-            said = [
-                {"type": "message", "user": "U0ADA", "ts": f"{1_700_000_000 + day * 86_400 + number}.000100"}
-                | {"text": f"message number {number} of a long day"}
-                for number in range(count // days)
-            ]
-            archive.writestr(f"eng/{date(2024, 1, 1) + timedelta(days=day)}.json", json.dumps(said))
-    return path
 
 
 async def stop(desk: Desk, request_id: UUID) -> ScrapeResult:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.scraper.desk import TEAM, Desk
-from tests.integration.scraper.test_cancels import write_long_text
+from tests.integration.scraper.histories import write_long_text
 from tests.support.waiting import eventually
 
 MESSAGES = 150_000

@@ -13,7 +13,7 @@ from playground.app import Running
 from proto.artifacts import split_file
 from proto.scrape import Window
 from tests.integration.scraper.desk import TEAM, Desk
-from tests.integration.scraper.test_cancels import write_long_text
+from tests.integration.scraper.histories import write_long_text
 from tests.support.desk import ROOT
 from tests.support.waiting import eventually
 
