@@ -16,7 +16,7 @@ RECOVERY: Final = 0.97  # each call that goes shortens a learnt interval by so m
 SLOWEST_TIMES: Final = 8  # of the floor: what plain refusals teach at most
 SLOW_RETRY_S: Final = 30.0  # a longer Retry-After on a history is no burst limit
 SLOW_PAGE: Final = 15
-MOST_SLACK_S: Final = 0.1
+MOST_SLACK_S: Final = 0.15
 HISTORY: Final = "conversations.history"
 REPLIES: Final = "conversations.replies"
 SLOWED: Final = (HISTORY, REPLIES)
@@ -54,7 +54,7 @@ class Pace:
     def of(cls, method: str, scale: float) -> "Pace":
         """At our share. The slack is a hiccup's: far less than one call at Slack's own clock."""
         floor = floor_s(method, scale)
-        return cls(floor, slow_s(scale), min(MOST_SLACK_S, 4 * floor))
+        return cls(floor, slow_s(scale), min(MOST_SLACK_S, 6 * floor))
 
 
 def interval_after_429(method: str, interval_s: float, retry_after_s: float, scale: float = 1.0) -> float:

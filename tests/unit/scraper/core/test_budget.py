@@ -64,5 +64,5 @@ def test_pages_are_as_large_as_slack_gives_and_fifteen_only_in_slow_mode() -> No
 
 def test_at_slacks_own_clock_a_hiccup_makes_up_for_no_call() -> None:
     pace = Pace.of(HISTORY, 1.0)
-    assert pace.slack_s < pace.floor_s / 10
-    assert Pace.of(HISTORY, 60).slack_s <= 4 * Pace.of(HISTORY, 60).floor_s
+    assert pace.slack_s <= pace.floor_s / 10
+    assert Pace.of(HISTORY, 60).slack_s <= 6 * Pace.of(HISTORY, 60).floor_s
