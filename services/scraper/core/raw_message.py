@@ -14,6 +14,8 @@ from services.scraper.core.json_array import BadArray, ElementTooLong, array_ele
 from services.scraper.core.timestamps import parse_ts
 
 NOTHING: Final = msgspec.Raw(b"null")
+SURELY_FEW_BYTES: Final = 256 * 1024
+MOST_OBJECTS: Final = 100_000  # held at once: in three bytes each, a small file has more than fit into memory
 INNER_CHARACTERS: Final = 16 * 1024 * 1024
 
 
@@ -49,6 +51,7 @@ class RawMessage(msgspec.Struct, gc=False):
     user_profile: msgspec.Raw = NOTHING
     message: msgspec.Raw = NOTHING
     previous_message: msgspec.Raw = NOTHING
+    original: msgspec.Raw = NOTHING
     comment: msgspec.Raw = NOTHING
     deleted_ts: str | None = None
 
@@ -60,7 +63,7 @@ class RawMessage(msgspec.Struct, gc=False):
         fields = cast("dict[str, Any]", value)
         edited = fields.get("edited")
         return cls(
-            type="message" if fields.get("type", "message") == "message" else None,
+            type="message" if fields.get("type") in (None, "message") else "other",
             subtype=found if isinstance(found := fields.get("subtype"), str) else None,
             user=parse_text(fields.get("user")),
             text=parse_text(fields.get("text")),
@@ -78,6 +81,7 @@ class RawMessage(msgspec.Struct, gc=False):
             user_profile=fields.get("user_profile"),  # pyright: ignore[reportArgumentType]
             message=fields.get("message"),  # pyright: ignore[reportArgumentType]
             previous_message=fields.get("previous_message"),  # pyright: ignore[reportArgumentType]
+            original=fields.get("original"),
             comment=fields.get("comment"),  # pyright: ignore[reportArgumentType]
             deleted_ts=parse_ts(fields.get("deleted_ts")),
         )
@@ -89,7 +93,9 @@ _ODD: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 def decode_messages(data: bytes) -> list[RawMessage] | None:
-    """A whole day file at once; None: something in it is odd, read it element by element."""
+    """A whole day file at once; None: something in it is odd or there is too much, read it element by element."""
+    if len(data) > SURELY_FEW_BYTES and data.count(b"{") > MOST_OBJECTS:
+        return None
     try:
         return _LIST.decode(data)
     except _ODD:

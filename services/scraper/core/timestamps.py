@@ -19,7 +19,7 @@ def parse_ts(value: Any) -> str | None:
     found = _TS.fullmatch(str(value))
     if found is None:
         return None
-    return f"{found[1]}.{found[2] or '000000'}"
+    return f"{found[1]}.{(found[2] or '').ljust(6, '0')}"
 
 
 def ts_key(ts: str) -> str:

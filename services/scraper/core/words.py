@@ -95,11 +95,11 @@ Finding = Spoken | Gone | str
 
 def read_message(raw: RawMessage, channel_id: str, names: Mapping[str, str]) -> Finding:
     """Read one raw message. `names`: id → name, of users and channels."""
-    if raw.type != "message":
+    if raw.type not in (None, "message"):
         return "not_a_message"
     match raw.subtype:
         case "message_deleted":
-            previous = inner_message(raw.previous_message)
+            previous = inner_message(raw.previous_message) or inner_message(raw.original)
             ts = parse_ts(raw.deleted_ts) or parse_ts(previous.ts if previous else None)
             return Gone(ts, "message_deleted") if ts else "no_ts"
         case "message_changed":
@@ -113,7 +113,7 @@ def _change(raw: RawMessage, channel_id: str, names: Mapping[str, str]) -> Findi
     changed = inner_message(raw.message)
     if changed is None:
         return "no_words"
-    if changed.type != "message" or changed.subtype in ("message_changed", "message_deleted"):
+    if changed.type not in (None, "message") or changed.subtype in ("message_changed", "message_deleted"):
         return "not_a_message"
     ts = parse_ts(changed.ts)
     if ts is None:

@@ -37,28 +37,28 @@ def test_a_thread_goes_on_where_its_last_stored_page_ends() -> None:
 
 
 def test_a_thread_is_known_by_its_root_with_replies() -> None:
-    root = {"ts": "1.0", "thread_ts": "1.0", "reply_count": 3, "latest_reply": "2.000000"}
-    assert thread_of(root) == Thread("1.0", "2.000000", 3)
+    root = {"ts": "1.000000", "thread_ts": "1.000000", "reply_count": 3, "latest_reply": "2.000000"}
+    assert thread_of(root) == Thread("1.000000", "2.000000", 3)
     for other in (
-        {"ts": "1.0", "reply_count": 0},
-        {"ts": "2.0", "thread_ts": "1.0", "reply_count": 3},
-        {"ts": "1.0", "reply_count": True},
-        {"ts": "1.0", "reply_count": "3"},
+        {"ts": "1.000000", "reply_count": 0},
+        {"ts": "2.000000", "thread_ts": "1.000000", "reply_count": 3},
+        {"ts": "1.000000", "reply_count": True},
+        {"ts": "1.000000", "reply_count": "3"},
         {"reply_count": 3},
     ):
         assert thread_of(other) is None
 
 
 def test_a_reply_shown_in_the_channel_names_its_thread() -> None:
-    assert broadcast_root({"ts": "2.0", "thread_ts": "1.0"}) == "1.0"
-    assert broadcast_root({"ts": "1.0", "thread_ts": "1.0"}) is None
-    assert broadcast_root({"ts": "1.0"}) is None
+    assert broadcast_root({"ts": "2.000000", "thread_ts": "1.000000"}) == "1.000000"
+    assert broadcast_root({"ts": "1.000000", "thread_ts": "1.000000"}) is None
+    assert broadcast_root({"ts": "1.000000"}) is None
 
 
 def test_ends_of_a_page_are_compared_as_numbers() -> None:
-    page = [{"ts": "999999999.5"}, {"ts": "1000000000.1"}, {"ts": None}]
-    assert oldest_ts(page) == "999999999.5"
-    assert newest_ts(page) == "1000000000.1"
+    page = [{"ts": "999999999.500000"}, {"ts": "1000000000.100000"}, {"ts": None}]
+    assert oldest_ts(page) == "999999999.500000"
+    assert newest_ts(page) == "1000000000.100000"
     assert oldest_ts([]) is None
 
 
