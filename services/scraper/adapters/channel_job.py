@@ -19,6 +19,7 @@ from services.scraper.core.reading import Reader
 from services.scraper.core.rows import channel_prefix
 
 BATCH: Final = 500  # messages of a large file between two looks around
+MOST_OTHERS: Final = 10_000  # elements of one list that are no objects: a few are odd, many are junk
 PREFIX: Final = channel_prefix(0)  # a job sorts one channel at a time
 
 
@@ -59,6 +60,7 @@ class ChannelReader:
         self._plan = plan
         self._names: dict[str, str] = msgspec.json.decode(Path(setup.names).read_bytes(), type=dict[str, str])
         self._heard = heard
+        self._count = 0
         self._sorter = Sorter(runs, setup.budget_bytes, setup.limits.scratch_bytes, lambda: heard(0, 0))
 
     def read(self, job: Job) -> Done:
@@ -72,6 +74,9 @@ class ChannelReader:
                 for entry in entries:
                     for raws in self._messages(archive, entry, reader):
                         self._sorter.extend(reader.rows(raws, job.channel_id, PREFIX))
+                        self._count += len(raws)
+                        if self._count > self._setup.limits.message_count:
+                            raise ArchiveRefused("it holds more messages than any workspace")
                         self._heard(len(raws), 0)
                     self._heard(0, entry.size_bytes)
             rows = self._sorter.drain(reader.dropped)
@@ -104,9 +109,15 @@ class ChannelReader:
 
 
 def elements(pieces: Iterator[bytes], limits: Limits, what: str) -> Iterator[object]:
-    """The elements of a JSON array in pieces. Raises ArchiveRefused."""
+    """The elements of a JSON array in pieces. Raises ArchiveRefused, also for an array of anything but objects."""
+    others = 0
     try:
-        yield from array_elements(pieces, limits.element_characters)
+        for element in array_elements(pieces, limits.element_characters):
+            if not isinstance(element, dict):
+                others += 1
+                if others > MOST_OTHERS:
+                    raise ArchiveRefused(f"{what} is no list of objects")
+            yield element
     except ElementTooLong as error:
         raise ArchiveRefused(f"{what} holds something unreasonably long") from error
     except BadArray as error:

@@ -15,7 +15,7 @@ import zstandard
 from services.scraper.core.rows import CHANNEL, LINE, TS
 from services.scraper.core.timestamps import ts_of_key
 
-LEVEL: Final = 3
+LEVEL: Final = 1  # the third makes a shard 7 % smaller and takes two thirds longer
 SHARD_MESSAGES: Final = 100_000
 BATCH: Final = 500
 _CHUNK_BYTES: Final = 128 * 1024

@@ -33,6 +33,7 @@ class Limits:
     total_bytes: int = 50 * GIB
     ratio: int = 200
     ratio_after_bytes: int = 10 * MIB
+    message_count: int = 200_000_000  # of what one process reads
     element_characters: int = 16 * MIB  # of one message, one person
     scratch_bytes: int = 20 * GIB  # sorted runs of one process, packed
 

@@ -17,6 +17,7 @@ from services.scraper.core.people import home_teams, parse_person
 
 MOST_CHANNELS: Final = 200_000
 MOST_PEOPLE: Final = 500_000
+MOST_PRIVATE: Final = 2_000_000  # in one list: each pair of people may have a conversation
 _PRIVATE_FLAGS: Final = ("is_private", "is_im", "is_mpim", "is_group")
 _CHANNEL_ID: TypeAdapter[str] = TypeAdapter(ChannelId)
 
@@ -65,7 +66,7 @@ class PublicChannels:
         for name in hidden:
             self._hide(name)
         for elements in private:
-            for raw in elements:
+            for raw in _at_most(elements, MOST_PRIVATE, "one of its lists names", "conversations"):
                 for key in ("name", "id"):
                     self._hide(parse_text(raw.get(key)).strip())
         if not self._folders:
@@ -78,7 +79,7 @@ class PublicChannels:
     def _read(self, channels: Elements) -> set[str]:
         """Takes the public ones; returns the names of the others."""
         hidden: set[str] = set()
-        for raw in channels:
+        for raw in _at_most(channels, MOST_CHANNELS, "its channels.json names", "channels"):
             channel_id, name = _channel_id(raw.get("id")), parse_text(raw.get("name")).strip()
             if any(map(raw.get, _PRIVATE_FLAGS)):
                 hidden.add(name)
@@ -86,8 +87,6 @@ class PublicChannels:
                 self.names.setdefault(channel_id, name)
                 if name not in self._folders or raw.get("is_archived") is not True:
                     self._folders[name] = channel_id
-            if len(self.names) + len(hidden) > MOST_CHANNELS:
-                raise ArchiveRefused(f"its channels.json names more than {MOST_CHANNELS} channels")
         return hidden
 
     def _fold(self) -> dict[str, str | None]:
@@ -108,18 +107,18 @@ class PublicChannels:
 
 def read_people(users: Callable[[], Iterator[Mapping[str, Any]]], team_id: str) -> list[Known]:
     """The directory, by id. The list is read twice: first to learn whose it is. Raises ArchiveRefused."""
-    home = home_teams(team_id, None, _at_most(users(), MOST_PEOPLE))
+    home = home_teams(team_id, None, _at_most(users(), MOST_PEOPLE, "its users.json names", "people"))
     people = {person.user_id: Known.of(person) for raw in users() if (person := parse_person(raw, home))}
     if not people:
         raise ArchiveRefused("its users.json is no list of people")
     return [people[user_id] for user_id in sorted(people)]
 
 
-def _at_most(users: Iterable[Mapping[str, Any]], most: int) -> Iterator[Mapping[str, Any]]:
-    for number, user in enumerate(users):
+def _at_most(elements: Elements, most: int, what: str, of: str) -> Iterator[Mapping[str, Any]]:
+    for number, element in enumerate(elements):
         if number >= most:
-            raise ArchiveRefused(f"its users.json names more than {most} people")
-        yield user
+            raise ArchiveRefused(f"{what} more than {most} {of}")
+        yield element
 
 
 def _channel_id(value: Any) -> str | None:

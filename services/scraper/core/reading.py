@@ -49,13 +49,15 @@ class Reader:
         self._names = names
         self._oldest, self._latest = oldest, latest
         self._has_window = bool(oldest or latest)
+        self._tails: dict[str, bytes] = {}
         self.dropped: Counter[str] = Counter()
         self.strangers = Strangers()
 
     def rows(self, raws: Iterable[RawMessage], channel_id: str, prefix: str) -> list[bytes]:
         """Rows of the first form (`core.rows`)."""
         rows: list[bytes] = []
-        add, names, is_usual = rows.append, self._names, USUAL_TS.fullmatch
+        add, names, tails, is_usual = rows.append, self._names, self._tails, USUAL_TS.fullmatch
+        begin = f'{{"channel_id":"{channel_id}","ts":"'
         for raw in raws:
             user, text, ts, thread_ts = raw.user, raw.text, raw.ts, raw.thread_ts
             if (
@@ -66,10 +68,8 @@ class Reader:
                 or raw.bot_profile is not None
                 or raw.hidden
                 or raw.type != "message"
-                or user is None
-                or user not in names
-                or user[0] not in "UW"
-                or user == "USLACKBOT"
+                or not user
+                or not (tail := tails.get(user) or self._tail(user))
                 or not text
                 or len(text) > MAX_TEXT
                 or "\x00" in text
@@ -89,12 +89,18 @@ class Reader:
                 if (row := self._row(raw, channel_id, prefix)) is not None:
                     add(row)
             elif thread_ts is None:
-                line = encode_line(Line(channel_id, ts, text, None, user))
-                add(f"{prefix}00{ts}000{NEVER}100{ts}000".encode() + line)
+                head = f'{prefix}00{ts}000{NEVER}100{ts}000{begin}{ts}","text":'
+                add(head.encode() + encode_line(text) + tail)
             else:
-                line = encode_line(Line(channel_id, ts, text, thread_ts, user))
-                add(f"{prefix}00{ts}000{NEVER}300{thread_ts}000".encode() + line)
+                head = f'{prefix}00{ts}000{NEVER}300{thread_ts}000{begin}{ts}","text":'
+                add(head.encode() + encode_line(text) + f',"thread_ts":"{thread_ts}"'.encode() + tail)
         return rows
+
+    def _tail(self, user: str) -> bytes:
+        """How the line of somebody's own words ends; empty for who is no known person."""
+        if user not in self._names or user[0] not in "UW" or user == "USLACKBOT":
+            return b""
+        return self._tails.setdefault(user, f',"user_id":"{user}"}}'.encode())
 
     def _row(self, raw: RawMessage, channel_id: str, prefix: str) -> bytes | None:
         """Any message."""

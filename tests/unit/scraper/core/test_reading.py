@@ -168,6 +168,11 @@ def test_every_row_is_a_message_that_can_be_stored(messages: list[dict[str, Any]
             assert message.user_id in (None, "U0ADA", "W0BRAM", "U0STRANGER")
 
 
+def test_more_than_fits_into_memory_is_not_read_at_once() -> None:
+    assert decode_messages(b"[" + b"{}," * 150_000 + b"{}]") is None
+    assert len(decode_messages(b"[" + b"{}," * 50_000 + b"{}]") or ()) == 50_001
+
+
 def test_who_is_missing_in_the_directory_is_met_by_their_newest_name() -> None:
     def by(ts: str, name: str, **fields: Any) -> dict[str, Any]:
         return ordinary | {"user": "U0EVE", "ts": ts, "user_profile": {"display_name": name}} | fields
