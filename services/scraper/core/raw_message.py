@@ -81,7 +81,7 @@ class RawMessage(msgspec.Struct, gc=False):
             user_profile=fields.get("user_profile"),  # pyright: ignore[reportArgumentType]
             message=fields.get("message"),  # pyright: ignore[reportArgumentType]
             previous_message=fields.get("previous_message"),  # pyright: ignore[reportArgumentType]
-            original=fields.get("original"),
+            original=fields.get("original"),  # pyright: ignore[reportArgumentType]
             comment=fields.get("comment"),  # pyright: ignore[reportArgumentType]
             deleted_ts=parse_ts(fields.get("deleted_ts")),
         )
