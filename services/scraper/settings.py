@@ -65,7 +65,9 @@ class Settings(SharedSettings, SourceSettings):
     max_samples: PositiveInt = Field(
         default=20_000, description="Of a person with more, the newest are kept."
     )
-    channel_samples: PositiveInt = Field(default=5_000, description="At most so many of one channel, the newest.")
+    channel_samples: PositiveInt = Field(
+        default=5_000, description="At most so many of one channel, the newest."
+    )
     dataset_days: NonNegativeInt = Field(
         default=0,
         description="Only answers of so many days before the corpus's last message are learnt from; 0: all.",
