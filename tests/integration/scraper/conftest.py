@@ -9,11 +9,9 @@ from doppel.storage import Storage
 from playground.app import Running, start
 from playground.settings import Settings as PlaygroundSettings
 from proto.artifacts import BaseModelManifest
-from tests.integration.scraper.desk import TEAM, Desk, Shared
+from tests.integration.scraper.desk import Desk, Shared
 from tests.support.desk import opened
 from tests.support.servers import TestServers
-
-__all__ = ["TEAM", "Desk"]
 
 
 @pytest.fixture(scope="package")
