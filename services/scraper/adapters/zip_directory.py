@@ -46,9 +46,7 @@ def find_directory(handle: int, limits: Limits) -> Directory:
     file_bytes = os.fstat(handle).st_size
     tail_at = max(0, file_bytes - _TAIL_BYTES)
     tail = os.pread(handle, _TAIL_BYTES, tail_at)
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) < at + _END.size:
-        raise ArchiveRefused(_BROKEN)
+    at = _end_in(tail)
     _, disk, _, _, count, size_bytes, offset, _ = _END.unpack_from(tail, at)
     end = tail_at + at
     if _MANY16 in (count, disk) or _MANY32 in (size_bytes, offset):
@@ -62,6 +60,21 @@ def find_directory(handle: int, limits: Limits) -> Directory:
     if begin < 0 or shift < 0:
         raise ArchiveRefused(_BROKEN)
     return Directory(begin, size_bytes, shift)
+
+
+def _end_in(tail: bytes) -> int:
+    """Where the end record begins: its comment ends the file, unless something was put behind; it may look like one."""
+    found: list[int] = []
+    at = tail.rfind(b"PK\x05\x06")
+    while at >= 0:
+        if len(tail) >= at + _END.size:
+            if at + _END.size + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
+                return at
+            found.append(at)
+        at = tail.rfind(b"PK\x05\x06", 0, at)
+    if not found:
+        raise ArchiveRefused(_BROKEN)
+    return found[0]
 
 
 def _end64(handle: int, end: int) -> tuple[int, int, int, int] | None:

@@ -74,7 +74,13 @@ def read(data: bytes, *, in_pieces: bool = False, limits: Limits | None = None) 
     return found
 
 
-@given(contents, st.booleans(), st.sampled_from([b"", b"#!/bin/sh\n"]), st.binary(max_size=20), st.booleans())
+@given(
+    contents,
+    st.booleans(),
+    st.sampled_from([b"", b"#!/bin/sh\n"]),
+    st.just(b"PK\x05\x06") | st.binary(max_size=20),
+    st.booleans(),
+)
 def test_what_zipfile_writes_is_read(
     files: dict[str, tuple[bytes, int]], in_pieces: bool, front: bytes, comment: bytes, streamed: bool
 ) -> None:
