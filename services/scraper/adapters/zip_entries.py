@@ -81,6 +81,7 @@ class ZipEntries:
     def pieces(self, entry: Entry) -> Iterator[bytes]:
         """Any entry in pieces; that all of it was right is known at the end."""
         crc, size_bytes = 0, 0
+        check_growth(entry.size_bytes, entry.packed_bytes, self._limits)  # some say so themselves
         for piece in self._inflated(entry):
             size_bytes += len(piece)
             crc = zlib.crc32(piece, crc)

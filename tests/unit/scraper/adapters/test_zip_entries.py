@@ -1,7 +1,6 @@
 """Archives as many programs write them, and as nobody should: read as `zipfile` does, or refused."""
 
 import io
-import os
 import random
 import struct
 import tempfile
@@ -184,14 +183,14 @@ def test_any_bytes_are_no_archive(data: bytes) -> None:
         read(data)
 
 
-def test_a_bomb_is_refused_while_it_streams(tmp_path: Path) -> None:
+@pytest.mark.parametrize("claimed", [10**8, 10**6])
+def test_a_bomb_is_refused_whatever_it_says(tmp_path: Path, claimed: int) -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = b"".join(packer.compress(b" " * 10**6) for _ in range(100)) + packer.flush()
     path = tmp_path / "x"
     path.write_bytes(struct.pack("<4s5H3L2H", b"PK\x03\x04", 20, 0, 8, 0, 0, 0, 0, 0, 0, 0) + packed)
     with ZipEntries(path, Limits()) as archive:
         read_bytes: list[int] = []
-        with pytest.raises(ArchiveRefused, match="far more"):
-            read_bytes.extend(map(len, archive.pieces(Entry(b"", 0, len(packed), 10**8, 0, 8))))
-        assert sum(read_bytes) < 20 * 1024**2
-    assert os.path.getsize(path) < 200_000
+        with pytest.raises(ArchiveRefused, match="far more" if claimed > 10**7 else "damaged"):
+            read_bytes.extend(map(len, archive.pieces(Entry(b"", 0, len(packed), claimed, 0, 8))))
+        assert sum(read_bytes) <= 10**6
