@@ -6,7 +6,8 @@ Slack's rate limits on a clock that runs `--scale` times faster, the scraper kee
 1. Wall time beside the bound that those limits imply at our share, requests beside the fewest that get everything.
 2. A reader that does one thing after the other, held to the same share of the limits: a part of the same workspace,
    extrapolated by the number of calls. One method is the bottleneck of both, so that the best there is to reach is a
-   little over 1; that one only reads, ours also stores each answer, sorts, hashes and uploads: hence the goal of 0.95.
+   little over 1; that one only reads, ours also stores each answer, sorts, hashes and uploads: hence the goal of
+   0.9, the same tenth as above.
 3. A scraper killed half-way (SIGKILL) and started again: requests made twice, and the hash of what came out.
 """
 
@@ -94,7 +95,7 @@ async def measure(scale: float, size: Size = SIZE) -> Figures:
             f"one call after the other: {sequential_s:.1f} s at the same share; "
             f"taking the whole limit, and leaving the gateway nothing, {sequential_s * SHARE:.1f} s"
         )
-        figures.least("api_speedup_vs_sequential", sequential_s / whole.wall_s, 0.95)
+        figures.least("api_speedup_vs_sequential", sequential_s / whole.wall_s, 0.9)
         await killed(world, whole, bound_s, need, figures)
     return figures
 
