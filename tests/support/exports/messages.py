@@ -200,6 +200,11 @@ def _reply(room: Room) -> None:
 def _edited(room: Room) -> None:
     row = _plain(room, edited={"user": "U0MEMBER0", "ts": "1690000000.000000"})
     room.rows.append(row)
+    if room.roots and room.rng.random() < 0.3:  # the newer copy does not know its thread, the older one does
+        thread_ts = room.rng.choice(room.roots)
+        room.truth.expected[-1] = replace(room.truth.expected[-1], thread_ts=thread_ts)
+        old = {key: value for key, value in row.items() if key not in ("edited", "blocks")}
+        room.rows.append(old | {"text": room.marker("superseded"), "thread_ts": thread_ts})
     if room.rng.random() < 0.6:  # an older export holds the older words
         old = {key: value for key, value in row.items() if key not in ("edited", "blocks")}
         room.rows.append(old | {"text": room.marker("superseded")})
