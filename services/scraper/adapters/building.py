@@ -31,7 +31,7 @@ from services.scraper.core.timestamps import ts_key
 from services.scraper.core.words import Gone, Spoken
 
 SORT_BYTES: Final = 48 * MIB  # held by all workers together
-MOST_WORKERS: Final = 4
+MOST_WORKERS: Final = 3  # each takes some 45 MB
 SMALL_BYTES: Final = 24 * MIB  # unpacked; less is read here: a process takes a while to start
 BATCH: Final = 500
 NO_LIMIT: Final = 1 << 62
