@@ -78,13 +78,13 @@ def test_endless_lists_are_refused(limit: str) -> None:
         for _ in range(most + 1):
             yield {}
 
+    read = {
+        "MOST_PEOPLE": lambda: read_people(endless, "T1"),
+        "MOST_CHANNELS": lambda: PublicChannels(endless(), []),
+        "MOST_PRIVATE": lambda: PublicChannels([ENG], [endless()]),
+    }
     with pytest.raises(ArchiveRefused, match=str(most)):
-        if limit == "MOST_PEOPLE":
-            read_people(endless, "T1")
-        elif limit == "MOST_CHANNELS":
-            PublicChannels(endless(), [])
-        else:
-            PublicChannels([ENG], [endless()])
+        read[limit]()
 
 
 def test_the_directory_is_stored_as_the_contract_has_it() -> None:
