@@ -177,7 +177,7 @@ async def test_an_upload_stays_while_another_window_of_it_is_read(desk: Desk, tm
 
 
 @pytest.mark.skipif(not UBUNTU.exists(), reason="the real export is not on this machine")
-async def test_a_real_export_of_two_hundred_thousand_messages_is_read_in_minutes(desk: Desk) -> None:
+async def test_a_real_export_is_read_in_minutes_and_twice_changes_nothing(desk: Desk) -> None:
     team_id, user_id = "T0REAL", "U0NP5BZ7KTC"
     await desk.serve()
     await desk.consent(user_id, team_id=team_id)
@@ -191,3 +191,9 @@ async def test_a_real_export_of_two_hundred_thousand_messages_is_read_in_minutes
     assert result.samples.total > 1_000
     assert (await desk.progress(result.request_id))[-1].stage in ("writing", "cutting")
     assert TEAM not in str(await desk.storage.list_keys("workspaces/"))
+
+    again = await desk.result(
+        await desk.ask(await desk.upload(UBUNTU, team_id), team_id=team_id), within_s=300
+    )
+    assert (again.error, again.corpus_id) == (None, result.corpus_id)
+    assert await desk.corpora() == 1
