@@ -18,6 +18,7 @@ from services.scraper.core.archive import (
     ArchiveRefused,
     Limits,
     check_entry,
+    is_bomb,
     is_noise,
     may_enclose,
     parse_day_file,
@@ -113,6 +114,8 @@ class ExportZip:
             if found is not None and enclosing != "":
                 enclosing = found if not found or enclosing is None else enclosing
         _check_overlaps(spans)
+        if is_bomb(total_bytes, begin, self._limits):  # of many small ones
+            raise ArchiveRefused("it unpacks to far more than it should")
         return enclosing or ""
 
     def _find_lists(self) -> None:
