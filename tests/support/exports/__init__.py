@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from tests.support.exports.messages import JUNK, KINDS, NUMBER, Room, Truth
+from tests.support.exports.messages import JUNK, KINDS
 from tests.support.exports.people import TEAM, User, make_users, users_json
+from tests.support.exports.story import NUMBER, Room, Truth
 from tests.support.exports.words import Names
 from tests.support.exports.zipping import ENCODINGS, Wrapping, make_wrapping, write_zip
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from proto.conversation import Message, Person, WordsOf
-from tests.support.exports.messages import Expected, Truth
+from tests.support.exports.story import Expected, Truth
 from tests.support.exports.words import TOKEN
 
 

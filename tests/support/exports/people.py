@@ -101,11 +101,11 @@ def _user(
     *,
     is_human: bool = True,
 ) -> User:
-    name = rng.choice(NAMES)
+    name, handle = rng.choice(NAMES), f"handle.{user_id.lower()}"
     row: dict[str, Any] = {
         "id": user_id,
         "team_id": TEAM,
-        "name": f"handle.{user_id.lower()}",
+        "name": handle,
         "deleted": False,
     }
     profile: dict[str, Any] = {
@@ -123,7 +123,7 @@ def _user(
         case 3:
             row["real_name"] = name
         case _:
-            name = row["name"]
+            name = handle
             profile |= {"display_name": 5, "real_name": None}
             row["real_name"] = None
     row |= {key: value for key, value in NOISE.items() if rng.random() < 0.5} | fields[0]
