@@ -68,6 +68,7 @@ def _gap_alone(_: Directory) -> Placer:
 VARIANTS: Final = {
     "default": Variant({}),
     "original": Variant({"days": 365, "max_samples": 500, "channel_samples": 200, "min_characters": 100}),
+    "one year": Variant({"days": 365}),
     "at least 1": Variant({"min_characters": 1}),
     "at least 40": Variant({"min_characters": 40}),
     "time gap alone": Variant({}, _gap_alone),
