@@ -59,6 +59,10 @@ def describe_scrape(body: ScrapeProgress) -> str:
         parts.append(f"{body.channels_done} of {body.channel_count} channels")
     if body.step:
         parts.append(f"{body.step:,} messages")
+    if body.requests:
+        parts.append(f"{body.requests:,} requests")
+    if body.slow_mode:
+        parts.append("Slack gives this app one page of 15 a minute")
     return " · ".join([*parts, *_eta(body.eta_s)])
 
 
@@ -75,10 +79,19 @@ def describe_training(body: TrainProgress) -> str:
 
 
 def _eta(seconds: float | None) -> list[str]:
-    if seconds is None:
-        return []
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    return [f"about {minutes}:{rest:02d} left"]
+    return [] if seconds is None else [f"about {span(seconds)} left"]
+
+
+def span(seconds: float) -> str:
+    """``1:20`` (minutes and seconds), ``3 h 05 min``, ``4 d 14 h``: as exact as it can be honest."""
+    whole = max(0, round(seconds))
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    minutes = round(whole / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    hours = round(whole / 3600)
+    return f"{hours // 24} d {hours % 24} h"
 
 
 @contextmanager

@@ -40,7 +40,11 @@ def render_scrape(progress: ScrapeProgress) -> dict[str, Any]:
     channels = (
         f", {progress.channels_done} of {progress.channel_count} channels" if progress.channel_count else ""
     )
-    return {"text": f"Learning how <@{progress.user_id}> writes: {progress.step:,} messages read{channels}."}
+    left = f", about {_spoken(progress.eta_s)} left" if progress.eta_s and progress.stage == "reading" else ""
+    slow = " Slack lets this app read 15 messages a minute." if progress.slow_mode else ""
+    return {
+        "text": f"Learning how <@{progress.user_id}> writes: {progress.step:,} messages read{channels}{left}.{slow}"
+    }
 
 
 def render_dataset(user_id: str, summary: DatasetSummary) -> dict[str, Any]:
@@ -71,7 +75,12 @@ def render_train(progress: TrainProgress) -> dict[str, Any]:
 
 
 def _spoken(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    hours = round(seconds / 3600)
+    return f"{hours} hours" if hours < 48 else f"{round(hours / 24)} days"
 
 
 def render_result(
