@@ -13,7 +13,11 @@ from tests.support.exports.judging import faults
 from tests.unit.scraper.exports.reading import instant, read
 
 anywhere = settings(
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )
 orders = st.integers(0, 2**32)
