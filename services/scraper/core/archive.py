@@ -75,9 +75,10 @@ def readable_name(name: bytes, flag_bits: int) -> str:
     return text.replace("\\", "/")
 
 
-def folded_name(name: str) -> str:
-    """What two spellings of one folder have in common: a Mac takes letters apart, Windows forgets their case."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+def spellings(name: str) -> tuple[str, str]:
+    """What a folder may have become on the way: a Mac takes letters apart, Windows forgets their case as well."""
+    composed = unicodedata.normalize("NFC", name)
+    return composed, unicodedata.normalize("NFC", composed.casefold())
 
 
 def is_noise(name: str) -> bool:

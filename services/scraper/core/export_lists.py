@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from proto.body import ChannelId
 from proto.conversation import Person
-from services.scraper.core.archive import ArchiveRefused, folded_name
+from services.scraper.core.archive import ArchiveRefused, spellings
 from services.scraper.core.fields import parse_text
 from services.scraper.core.people import home_teams, parse_person
 
@@ -62,7 +62,7 @@ class PublicChannels:
         self.names: dict[str, str] = {}
         self._folders: dict[str, str] = {}
         hidden = self._read(channels)
-        self._spellings = self._fold()
+        self._spellings = self._other_spellings()
         for name in hidden:
             self._hide(name)
         for elements in private:
@@ -74,7 +74,16 @@ class PublicChannels:
 
     def of_folder(self, folder: str) -> str | None:
         """The id of the channel whose messages lie in that folder."""
-        return self._folders.get(folder) or self._spellings.get(folded_name(folder))
+        if folder in self._folders:
+            return self._folders[folder]
+        return next(
+            (
+                known[each]
+                for known, each in zip(self._spellings, spellings(folder), strict=True)
+                if each in known
+            ),
+            None,
+        )
 
     def _read(self, channels: Elements) -> set[str]:
         """Takes the public ones; returns the names of the others."""
@@ -89,20 +98,20 @@ class PublicChannels:
                     self._folders[name] = channel_id
         return hidden
 
-    def _fold(self) -> dict[str, str | None]:
-        """Folders in other letters than their channel has, where that can mean one channel only."""
-        spellings: dict[str, str | None] = {}
+    def _other_spellings(self) -> tuple[dict[str, str | None], dict[str, str | None]]:
+        """Folders as other systems spell them, the likelier way first; None where that could mean two channels."""
+        found: tuple[dict[str, str | None], dict[str, str | None]] = ({}, {})
         for name, channel_id in self._folders.items():
-            folded = folded_name(name)
-            spellings[folded] = channel_id if spellings.get(folded, channel_id) == channel_id else None
-        return spellings
+            for known, each in zip(found, spellings(name), strict=True):
+                known[each] = channel_id if known.get(each, channel_id) == channel_id else None
+        return found
 
     def _hide(self, name: str) -> None:
         """Something private is called so."""
         self.names.pop(self._folders.pop(name, ""), None)
-        folded = folded_name(name)
-        if folded in self._spellings:
-            self._spellings[folded] = None
+        for known, each in zip(self._spellings, spellings(name), strict=True):
+            if each in known:
+                known[each] = None
 
 
 def read_people(users: Callable[[], Iterator[Mapping[str, Any]]], team_id: str) -> list[Known]:

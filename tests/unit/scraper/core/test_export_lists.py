@@ -38,6 +38,21 @@ def test_letters_that_could_mean_two_channels_mean_none() -> None:
     assert [found.of_folder(each) for each in ("eng", "Eng", "ENG")] == ["C0ENG", "C0BIG", None]
 
 
+def test_letters_taken_apart_keep_their_case() -> None:
+    found = channels({"id": "C0SMALL", "name": "\u00e9"}, {"id": "C0BIG", "name": "\u00c9"})
+    assert [found.of_folder(each) for each in ("e\u0301", "E\u0301", "\u00c9")] == [
+        "C0SMALL",
+        "C0BIG",
+        "C0BIG",
+    ]
+    hidden = channels({"id": "C0SMALL", "name": "\u00e9"}, ENG, private=({"name": "E\u0301"},))
+    assert [hidden.of_folder(each) for each in ("\u00e9", "e\u0301", "E\u0301")] == [
+        "C0SMALL",
+        "C0SMALL",
+        None,
+    ]
+
+
 def test_of_two_channels_with_one_name_the_living_one_has_the_folder() -> None:
     old = {"id": "C0OLD", "name": "eng", "is_archived": True}
     for listed in ((old, ENG), (ENG, old)):
