@@ -149,7 +149,10 @@ class _Worker:
 
     def _lost(self) -> WorkerLost:
         """For the log its exit code and an exception's name: the text of one may quote people."""
-        code = self._process.wait(END_S)
+        with contextlib.suppress(
+            subprocess.TimeoutExpired
+        ):  # its pipe is closed; it is killed on the way out
+            self._process.wait(END_S)
         errors = _ERROR_NAME.findall(self._stderr.read_text("utf-8", "replace")[-_STDERR_CHARACTERS:])
-        log.warning("worker ended", extra={"exit_code": code, "errors": errors[-3:]})
+        log.warning("worker ended", extra={"exit_code": self._process.returncode, "errors": errors[-3:]})
         return WorkerLost()
