@@ -113,7 +113,6 @@ MOST_DIGITS_READ: Final = (
     2_000  # characters around digits that the library reads in one text; the rest goes unread
 )
 LONGEST_NUMBER: Final = 250  # characters of a phone number that `phonenumbers` reads
-_SLACK_FILE_TOKEN: Final = re.compile(r"(?<=[?&]t=)xox[\w.-]{4,400}")
 
 
 @dataclass(frozen=True)
@@ -164,11 +163,6 @@ class Redactor:
 
 
 redact: Final = Redactor()
-
-
-def strip_file_tokens(text: str) -> str:
-    """Export links carry a token that opens the file: it leaves before anything is stored."""
-    return _SLACK_FILE_TOKEN.sub(SECRET, text) if "t=xox" in text else text
 
 
 def _redact_value(found: re.Match[str]) -> str:

@@ -60,10 +60,11 @@ class Cutting:
         work: Work,
     ) -> ScrapeResult:
         """Cut, store, commit. Raises refusals (consent, person, size) and BaseModelMissing."""
-        base = await self.tokenizers.fetch()
         manifest, people = await fetch_people(self.storage, corpus.prefix, corpus.manifest_sha256)
+        person = select_person(people, user_id)
+        base = await self.tokenizers.fetch()
         order = Order(
-            select_person(people, user_id),
+            person,
             self.rules.settings(wishes, base),
             self.rules.min_samples,
             await self.repository.opted_out(corpus.team_id),
