@@ -51,6 +51,9 @@ class Export:
         """What hypothesis prints of a failing example: how to make it again."""
         return self.made_by
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(self.made_by)
+
 
 def exports(max_size: int = 16) -> st.SearchStrategy[Export]:
     """Any export, small enough to be read in milliseconds; a failing one shrinks in size.

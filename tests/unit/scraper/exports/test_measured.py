@@ -135,7 +135,7 @@ def test_one_message_of_100_mb_is_refused(tmp_path: Path, cost: Any) -> None:
             yield rng.randbytes(MIB // 2).hex().encode()
         yield end
 
-    for end in (b'"}]', b"", b'"'):
+    for end in (b'"}]', b""):
         assert "long" in cost(day(tmp_path, pieces(end)), cpu_s=20).refused
 
 
@@ -152,8 +152,9 @@ def test_bombs_cost_nothing(tmp_path: Path, cost: Any) -> None:
 def test_many_small_bombs_are_no_way_around(tmp_path: Path, cost: Any) -> None:
     """Each below what is looked at, all together above any archive."""
     data = b"[" + b" " * (9 * MIB) + b"]"
+    crc = zlib.crc32(data)
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = packer.compress(data) + packer.flush()
-    many = (Entry(name.encode(), data, packed=packed, crc=zlib.crc32(data)) for name in day_names(2_000))
+    many = (Entry(name.encode(), data, packed=packed, crc=crc) for name in day_names(2_000))
     found = cost(write_entries(tmp_path / "export.zip", [*as_entries(base()), *many]), cpu_s=60, disk_mib=1)
     assert found.refused
