@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _TOKEN: Final = re.compile(r"<([^<>]{1,4000})>")
+_SCHEME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://)?")
 _ENTITY: Final = re.compile(r"&(amp|lt|gt);")
 _PLAIN: Final = {"amp": "&", "lt": "<", "gt": ">"}
 _MASS: Final = re.compile(r"@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
@@ -45,8 +46,22 @@ def _token(inside: str, names: Mapping[str, str]) -> str:
         case "!":
             return _special(body[1:], _unescape(label))
         case _:
-            target = _unescape(body)
-            return target.removeprefix("mailto:").removeprefix("tel:")
+            return _link(_unescape(body), _unescape(label))
+
+
+def _link(target: str, label: str) -> str:
+    """The address; with what the person wrote for it where that says something else. Unknown tokens: the label."""
+    bare = _SCHEME.sub("", target)
+    if bare == target:
+        return label or target
+    shown = bare if target.startswith(("mailto:", "tel:")) else target
+    if not label or label in (target, shown) or _bared(label) == _bared(target):
+        return shown
+    return f"{label} ({shown})"
+
+
+def _bared(address: str) -> str:
+    return _SCHEME.sub("", address).rstrip("/")
 
 
 def _special(body: str, label: str) -> str:

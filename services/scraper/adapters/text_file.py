@@ -208,13 +208,33 @@ def _jsonl_rows(lines: Lines) -> Iterator[tuple[int, Row]]:
         yield lines.number, parse_row(fields)
 
 
+class _Record:
+    """Lines for a reader of CSV, which holds a whole record: one that never ends is refused."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self.characters = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.characters += len(line)
+        if self.characters > LINE_CHARACTERS:
+            raise LineTooLong
+        return line
+
+
 def _csv_rows(lines: Lines) -> Iterator[tuple[int, Row]]:
     if not (header := lines.peek()):
         return
-    reader = csv.reader(lines, delimiter=choose_delimiter(header), strict=True)
+    record = _Record(lines)
+    reader = csv.reader(record, delimiter=choose_delimiter(header), strict=True)
     try:
         columns = column_names(next(reader, []))
         for cells in reader:
+            record.characters = 0
             if not any(cells):
                 continue
             if len(cells) > len(columns) and any(cells[len(columns) :]):

@@ -83,7 +83,7 @@ def _element(element: _Json) -> str:
         case "text":
             return escape(_text(element.get("text")))
         case "link":
-            return escape(_text(element.get("text")) or _text(element.get("url")))
+            return _link(_text(element.get("url")), _text(element.get("text")))
         case "emoji":
             return f":{_text(element.get('name'))}:" if _text(element.get("name")) else ""
         case "user":
@@ -98,3 +98,11 @@ def _element(element: _Json) -> str:
             return escape(_text(element.get("value")))
         case _:
             return ""
+
+
+def _link(url: str, label: str) -> str:
+    """As a token, so that both paths show links alike."""
+    if not url:
+        return escape(label)
+    target = escape(url.replace("|", "%7C"))
+    return f"<{target}|{escape(label)}>" if label else f"<{target}>"

@@ -6,6 +6,8 @@ Each test is linear in the text. The order matters: the first reason that holds 
 import re
 from typing import Final
 
+from doppel.slack.mrkdwn import FENCE
+
 _LINK: Final = re.compile(r"\bhttps?://[^\s]{1,2000}")
 _EMOJI: Final = re.compile(r":[a-z0-9_+'-]{1,100}:(?::skin-tone-\d:)?")
 _CODE: Final = re.compile(r"```[^`]{0,40000}```")
@@ -37,7 +39,13 @@ def own_words(text: str) -> str:
     """A message without the lines that it quotes: they are somebody else's."""
     if ">" not in text:
         return text.strip()
-    return "\n".join(line for line in text.split("\n") if not line.lstrip().startswith(">")).strip()
+    kept: list[str] = []
+    in_code = False
+    for line in text.split("\n"):
+        if in_code or not line.lstrip().startswith(">"):
+            kept.append(line)
+            in_code ^= line.count(FENCE) % 2 == 1
+    return "\n".join(kept).strip()
 
 
 def reason_to_drop(text: str) -> str | None:

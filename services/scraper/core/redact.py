@@ -42,7 +42,7 @@ EMAIL: Final = "[email]"
 PHONE: Final = "[phone]"
 DEFAULT_REGIONS: Final = ("US", "GB", "DE", "FR", "NL", "IN")
 MOST_PASSES: Final = 4  # a replacement may bring two pieces of a secret together
-REMEMBERED: Final = 20_000  # texts; one message is context of several samples
+REMEMBERED: Final = 2_000  # texts; one message is context of several samples
 WINDOW: Final = 1_200  # characters looked at together by a library's pattern
 OVERLAP: Final = 300
 

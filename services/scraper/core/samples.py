@@ -97,13 +97,18 @@ class Cutter:
             self.dropped["no_context"] += len(parts)
             return None
         return Candidate(
-            conversation.key,
+            self._key(conversation),
             first.channel_id,
             first.ts,
             first.thread_ts if conversation.in_thread else None,
             parts,
             context,
         )
+
+    def _key(self, conversation: Conversation) -> str:
+        """What must not be split: a thread under the person's own words belongs to where they said them."""
+        root = conversation.root
+        return conversation.root_key if root is not None and self._is_own(root) else conversation.key
 
     def _parts(self, burst: tuple[Said, ...]) -> tuple[str, ...]:
         """What of the messages in a row is worth learning; the rest is counted."""

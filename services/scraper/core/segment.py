@@ -21,7 +21,8 @@ class Conversation:
     """Messages that answer each other, oldest first. `key` is the same each time the corpus is read.
 
     `known` of them, at the beginning, belong to another conversation: they are context and no sample's words.
-    `answers` says, outside of threads, which of the messages each one answers: its index, or None.
+    `answers` says, outside of threads, which of the messages each one answers: its index, or None. `root` is
+    a thread's first message where it is known, `root_key` the conversation that it is part of.
     """
 
     key: str
@@ -29,6 +30,8 @@ class Conversation:
     in_thread: bool
     known: int = 0
     answers: tuple[int | None, ...] = ()
+    root: Said | None = None
+    root_key: str = ""
 
 
 @dataclass
@@ -61,34 +64,46 @@ class Placer(Protocol):
 
 def split_conversations(messages: Iterable[Said], channel: Placer) -> Iterator[Conversation]:
     """One channel's messages, in a corpus's order → its conversations."""
+    root: Said | None = None
+    root_key = ""
     under_way: OrderedDict[int, _Open] = OrderedDict()  # the one that fell silent first comes first
     for thread in _threads(messages):
-        root = thread[0]
-        known = 1 if root.is_root else 0
+        first = thread[0]
+        known = 1 if first.is_root else 0
+        if root is not None and root.thread != first.thread:
+            root, root_key = None, ""
         if known:
+            root = first
             placed, answered = channel.place(root)
-            while under_way and placed.at - (first := next(iter(under_way.values()))).latest > MEMORY_S:
-                yield first.closed()
+            while under_way and placed.at - (silent := next(iter(under_way.values()))).latest > MEMORY_S:
+                yield silent.closed()
                 under_way.popitem(last=False)
-            yield from _grown(under_way, placed.conversation, root, answered and answered.said, placed.at)
+            root_key, full = _grown(
+                under_way, placed.conversation, root, answered and answered.said, placed.at
+            )
+            if full:
+                yield full
         if len(thread) > known:
-            yield Conversation(f"{root.channel_id}/{root.thread}", tuple(thread), True, known)
+            yield Conversation(
+                f"{first.channel_id}/{first.thread}", tuple(thread), True, known, (), root, root_key
+            )
     for each in under_way.values():
         yield each.closed()
 
 
 def _grown(
     under_way: OrderedDict[int, _Open], number: int, said: Said, answered: Said | None, at: float
-) -> Iterator[Conversation]:
-    """Add a message to its conversation; one that is full ends here, and the next message begins anew."""
+) -> tuple[str, Conversation | None]:
+    """Add a message to its conversation: its key. One that is full ends here, and the next message begins anew."""
     found = under_way.get(number)
     if found is None:
         found = under_way[number] = _Open(f"{said.channel_id}/at/{said.ts}")
     found.add(said, answered, at)
     under_way.move_to_end(number)
-    if len(found.messages) >= LONGEST:
-        yield found.closed()
-        del under_way[number]
+    if len(found.messages) < LONGEST:
+        return found.key, None
+    del under_way[number]
+    return found.key, found.closed()
 
 
 def _threads(messages: Iterable[Said]) -> Iterator[list[Said]]:

@@ -25,6 +25,7 @@ _YES: Final = frozenset(("true", "1", "yes"))
 _NO: Final = frozenset(("", "false", "0", "no"))
 _ID_BYTES: Final = 10
 _LABEL_LIMIT: Final = 1_000
+_NAME_LIMIT: Final = 1_000
 _REMEMBERED: Final = 10_000  # a history names the same few again and again
 DELIMITERS: Final = (",", ";", "\t")
 
@@ -144,7 +145,10 @@ def _name(fields: Mapping[str, Any], key: str) -> str:
         value = str(value)  # a number makes a fine name or label
     if value is not None and not isinstance(value, str):
         raise RowInvalid(f"has a `{key}` that is no text")
-    return unicodedata.normalize("NFC", parse_text(value)).strip()
+    name = unicodedata.normalize("NFC", parse_text(value)).strip()
+    if len(name) > _NAME_LIMIT and key != "thread":
+        raise RowInvalid(f"has a `{key}` longer than {_NAME_LIMIT} characters")
+    return name
 
 
 def _flag(value: Any) -> bool:

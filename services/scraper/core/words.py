@@ -3,6 +3,7 @@
 Imports nothing that a small worker process would have to carry: the contract's `Message` is made in `normalise`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
@@ -15,6 +16,9 @@ from services.scraper.core.raw_message import RawMessage, inner, inner_message
 from services.scraper.core.timestamps import parse_ts, ts_key
 
 MAX_TEXT: Final = 40_000
+_TORN: Final = re.compile(
+    r"(?:&[a-z]{0,3}|<[^<>]{0,4000})$"
+)  # an entity or a token that the limit cut through
 MAX_SUBTYPE: Final = 80
 PERSON, APP, UNKNOWN = "person", "app", "unknown"  # the values of `proto.conversation.WordsOf`
 
@@ -188,7 +192,7 @@ def _text(raw: RawMessage, subtype: str | None, names: Mapping[str, str]) -> str
         if not text or text.isspace():
             text = parse_text(render_blocks(inner(raw.blocks)))
     if len(text) > MAX_TEXT:
-        text = text[:MAX_TEXT]
+        text = _TORN.sub("", text[:MAX_TEXT])
     if "<" in text or "&" in text:
         text = to_plain(text, names)[:MAX_TEXT]
     text = strip_file_tokens(text)

@@ -167,6 +167,8 @@ def test_text_is_plain_already(tmp_path: Path) -> None:
         (b'author,time,channel,text\nada,1,eng,"zebra\n', "csv", "line 2 is no valid CSV"),
         (b"author,time,channel,text\nada,1,eng,zebra\n\xe9\n", "csv", "line 3 is no UTF-8 text"),
         (b"PK\x03\x04\x14\x00\x00\x00\x08\x00\xff\xfe", "csv", "line 1"),
+        (b'author,time,channel,text\n"x' + b'\n","x' * 2_500_000, "csv", "is unreasonably long"),
+        (jsonl(row("a", channel="c" * 1001)), "jsonl", "line 1 has a `channel` longer than 1000"),
         (b"[" * 5000, "jsonl", "line 1 is no JSON object"),
     ],
 )

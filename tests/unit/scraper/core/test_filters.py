@@ -58,6 +58,7 @@ def test_ordinary_words_stay(text: str) -> None:
 
 def test_quoted_lines_are_not_ones_own_words() -> None:
     assert own_words("> somebody said this\n> and that\nI agree") == "I agree"
+    assert own_words("so:\n```\n>>> print(1)\n```\n> theirs\nmine") == "so:\n```\n>>> print(1)\n```\nmine"
     assert own_words("> all of it\n> is theirs") == ""
     assert own_words("a > b, surely") == "a > b, surely"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proto.conversation import Message, WordsOf
-from services.scraper.core.normalise import NOBODYS, Deleted, Dropped, Said, normalise
+from services.scraper.core.normalise import MAX_TEXT, NOBODYS, Deleted, Dropped, Said, normalise
 
 NAMES = {"U0ADA": "Ada Lovelace", "C0ENG": "eng"}
 
@@ -113,7 +113,7 @@ def test_an_old_file_comment_is_its_authors_not_the_messages() -> None:
 
 def test_names_come_from_the_directory_and_entities_are_unescaped_once() -> None:
     text = "&lt;b&gt; <@U0ADA|mallory> in <#C0ENG|old-name> &amp;lt; <https://x.example/?a=1&amp;b=2|here>"
-    assert said(text=text).text == "<b> @Ada Lovelace in #eng &lt; https://x.example/?a=1&b=2"
+    assert said(text=text).text == "<b> @Ada Lovelace in #eng &lt; here (https://x.example/?a=1&b=2)"
 
 
 def test_blocks_are_read_where_there_is_no_text_and_mean_the_same() -> None:
@@ -160,3 +160,10 @@ def test_a_number_as_timestamp_keeps_its_digits_when_the_parser_did() -> None:
 def test_a_lone_surrogate_is_no_bug() -> None:
     message = said(text=json.loads('"\\ud800 hello \\u0000"'))
     assert message.text.encode() == b"? hello "
+
+
+@pytest.mark.parametrize("tail", ["&amp;", "<@U0ADA>", "<https://a.example/x|y>"])
+def test_the_limit_never_leaves_half_an_entity_or_half_a_token(tail: str) -> None:
+    for room in range(1, len(tail)):
+        head = "a" * (MAX_TEXT - room)
+        assert said(text=head + tail).text == head

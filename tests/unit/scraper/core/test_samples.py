@@ -24,6 +24,19 @@ def test_an_answer_in_a_thread_has_the_thread_before_it() -> None:
     assert dropped == {}
 
 
+def test_a_thread_under_ones_own_words_is_never_parted_from_them() -> None:
+    found, _ = cut(
+        say("U0BRAM", 100, "@Ada: how did it go?"),
+        say("U0ADA", 110, "it went well, mostly", 110),
+        say("U0CHIYO", 900_000, "still so?", 110),
+        say("U0ADA", 900_100, "to this day, yes", 110),
+        say("U0BRAM", 2_000_000, "a new matter", 2_000_000),
+        say("U0ADA", 2_000_100, "an old answer", 2_000_000),
+    )
+    talks = {each.parts[0]: each.conversation for each in found}
+    assert talks["it went well, mostly"] == talks["to this day, yes"] != talks["an old answer"]
+
+
 def test_several_messages_in_a_row_are_one_answer_of_several_parts() -> None:
     found, dropped = cut(
         say("U0BRAM", 100, "who is in?"),

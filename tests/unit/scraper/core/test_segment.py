@@ -50,3 +50,5 @@ def test_a_huge_thread_is_held_in_pieces_of_one_name() -> None:
     found = [each for each in conversations(*thread) if each.in_thread]
     assert len(found) == 2
     assert len({each.key for each in found}) == 1
+    assert {each.root for each in found} == {thread[0]}
+    assert len({each.root_key for each in found}) == 1
