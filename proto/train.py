@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt
 
 from proto.body import Body, ErrorInfo, ObjectKey, Sha256, TeamId, UserId, derived_id
+from proto.report import ReportRef
 
 
 def run_id_of(request_id: UUID, user_id: str) -> UUID:
@@ -93,4 +94,5 @@ class TrainResult(Body):
     base_test_loss: float | None = Field(default=None, description="Held-out loss of the plain base model.")
     test_loss: float | None = Field(default=None, description="Held-out loss with the adapter.")
     train_s: float | None = None
+    report: ReportRef | None = Field(default=None, description="Present when published or rejected.")
     error: ErrorInfo | None = None

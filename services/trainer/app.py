@@ -11,10 +11,12 @@ from doppel.bus import bind, connect
 from doppel.database import Database
 from doppel.lifecycle import Lifecycle
 from doppel.storage import Storage
-from proto.subjects import TRAIN_CANCEL, TRAIN_REQUEST, consumer
+from proto.subjects import ADAPTER_REQUEST, TRAIN_CANCEL, TRAIN_REQUEST, consumer
+from services.trainer.adapters.code_version import code_version
 from services.trainer.adapters.gauges import Gauges
 from services.trainer.adapters.run_store import RunStore
 from services.trainer.handlers import Handlers
+from services.trainer.handlers.collect import Collector
 from services.trainer.handlers.options import Options, Tools
 from services.trainer.repository import Runs
 from services.trainer.settings import TrainerSettings, child_environment
@@ -60,6 +62,13 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
                 {TRAIN_REQUEST.name: handlers.on_train_request},
                 ack_wait_s=settings.ack_wait_s,
             )
+            collector = Collector(connection.bus, runs, store, settings.adapters_kept)
+            bind(
+                connection.broker,
+                consumer("ADAPTER_REQUEST", "trainer"),
+                {ADAPTER_REQUEST.name: collector.on_adapter_request},
+                ack_wait_s=settings.ack_wait_s,
+            )
             await connection.broker.start()
             lifecycle.add_check("bus", connection.check)
             lifecycle.add_check("database", runs.check)
@@ -82,4 +91,6 @@ def _options(settings: TrainerSettings) -> Options:
         lease_ttl_s=settings.run_lease_s,
         queue_poll_s=settings.queue_poll_s,
         environment=child_environment(settings.trainer_threads),
+        adapters_kept=settings.adapters_kept,
+        code_version=code_version(),
     )

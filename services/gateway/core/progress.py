@@ -62,18 +62,32 @@ def _spoken(seconds: float) -> str:
 def render_result(result: TrainResult, sentence: str | None) -> dict[str, Any]:
     """How it ended, with what to do next."""
     if result.state is RunState.PUBLISHED and sentence is None:
-        losses = ""
-        if result.base_test_loss is not None and result.test_loss is not None:
-            losses = f" Held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}."
-        return {
-            "text": f"<@{result.user_id}> is ready: mention me, and I answer in that voice, marked as AI.{losses}"
-        }
+        ready = f"<@{result.user_id}> is ready: mention me, and I answer in that voice, marked as AI."
+        return {"text": "\n".join([ready, *_report_lines(result)])}
     said = sentence or (
         result.error.message
         if result.error
         else f"The training of <@{result.user_id}> ended: {result.state}."
     )
     return {"text": with_mentions(said)}
+
+
+def _report_lines(result: TrainResult) -> list[str]:
+    """The voice report: its numbers, and what they say in one sentence."""
+    numbers: list[str] = []
+    if result.base_test_loss is not None and result.test_loss is not None:
+        numbers.append(f"held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}")
+    report = result.report
+    if report is None:
+        return [f"Held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}."] if numbers else []
+    if report.style_to_own is not None:
+        others = "" if report.style_to_others is None else f" (to others {report.style_to_others:.2f})"
+        numbers.append(f"style distance to them {report.style_to_own:.2f}{others}")
+    if report.authorship is not None:
+        numbers.append(f"taken for theirs {report.authorship:.0%}")
+    if report.overlap_words is not None:
+        numbers.append(f"longest repeat {report.overlap_words} words")
+    return [f"*Voice report:* {' · '.join(numbers)}", report.sentence]
 
 
 _STATES: Final = {"asking": "waits for their answer", "scraping": "history is read", "training": "trains"}

@@ -65,10 +65,11 @@ class CheckpointWritten(Body):
 
 
 class Finished(Body):
-    """The adapter lies complete in `folder`."""
+    """The adapter lies complete in `folder`, ``measures.json`` and ``loss.png`` in `report_folder`."""
 
     event: Literal["finished"] = "finished"
     folder: str
+    report_folder: str
     step_count: NonNegativeInt
     best_step: NonNegativeInt
     sample_count: NonNegativeInt

@@ -38,6 +38,8 @@ class Options:
     lease_ttl_s: float
     queue_poll_s: float
     environment: Mapping[str, str] = field(repr=False)  # of the child
+    adapters_kept: int = 5
+    code_version: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import time
 import traceback
 from pathlib import Path
 
-from proto.artifacts import Split
+from proto.artifacts import SPLITS, Split
 from services.trainer.core.job import (
     CheckpointWritten,
     Event,
@@ -46,9 +46,11 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
     import torch
 
     from doppel.basemodel.prompt import PromptEncoder
-    from services.trainer.recipe.data import Example, load_examples
-    from services.trainer.recipe.evaluate import base_and_adapter_loss
+    from services.trainer.core.effort import effort_on
+    from services.trainer.recipe.data import Example, load_examples, read_samples
+    from services.trainer.recipe.history import History
     from services.trainer.recipe.loop import train
+    from services.trainer.recipe.measure import Subject, measure, write_files
     from services.trainer.recipe.model import PersonaModel
 
     torch.set_num_threads(job.threads)
@@ -80,30 +82,63 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
         device=job.device,
     )
     began = time.monotonic()
+    resume_folder = Path(job.resume_folder) if job.resume_folder else None
+    history = History.read(resume_folder)
+
+    def report(event: Progressed) -> None:
+        history.note(event)
+        lines.send(event)
+
+    def store(step: int, folder: Path) -> None:
+        history.write(folder)
+        lines.send(CheckpointWritten(step=step, folder=str(folder)))
+
     position = train(
         model,
         train_examples,
         validation_examples,
         plan,
         work_folder=work,
-        resume_folder=Path(job.resume_folder) if job.resume_folder else None,
-        report=lines.send,
-        store=lambda step, folder: lines.send(CheckpointWritten(step=step, folder=str(folder))),
+        resume_folder=resume_folder,
+        report=report,
+        store=store,
         control=control,
     )
     lines.send(Progressed(stage="evaluating", step=position.step, total=plan.step_count))
-    base_loss, loss = base_and_adapter_loss(
-        model, test_examples, tokens=position.micro_batch_tokens, control=control
+    history.measured(position.best_step, position.best_loss)
+    train_samples, validation_samples, test_samples = (
+        tuple(read_samples(dataset, split)) for split in SPLITS
     )
+    subject = Subject(
+        model,
+        encoder,
+        job.system,
+        plan.max_seq_len,
+        position.micro_batch_tokens,
+        plan.seed,
+        train_samples,
+        validation_samples,
+        test_samples,
+    )
+    measures = measure(
+        subject,
+        test_examples,
+        effort_on(job.device),
+        validation_loss=position.best_loss,
+        curve=history.curve,
+        control=control,
+    )
+    write_files(measures, work / "report", best_step=position.best_step)
     folder = work / "adapter"
     model.export(folder, base_model=job.base_model)
     return Finished(
         folder=str(folder),
+        report_folder=str(work / "report"),
         step_count=position.step,
         best_step=position.best_step,
         sample_count=len(train_examples),
-        base_test_loss=base_loss,
-        test_loss=loss,
+        base_test_loss=measures.base_test_loss,
+        test_loss=measures.test_loss,
         validation_loss=position.best_loss,
         precision=position.precision,
         train_s=position.train_s or time.monotonic() - began,

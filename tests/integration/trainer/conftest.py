@@ -187,12 +187,12 @@ class Desk:
 
     async def results(self, run_id: UUID) -> list[TrainResult]:
         """Every `train.result` of a run."""
-        found = [TrainResult.model_validate_json(data) for data in await self._facts("train.result")]
+        found = [TrainResult.model_validate_json(data) for data in await self.facts("train.result")]
         return [result for result in found if result.run_id == run_id]
 
     async def progress(self, run_id: UUID) -> list[TrainProgress]:
         """Every `train.progress` of a run."""
-        found = [TrainProgress.model_validate_json(data) for data in await self._facts("train.progress")]
+        found = [TrainProgress.model_validate_json(data) for data in await self.facts("train.progress")]
         return [progress for progress in found if progress.run_id == run_id]
 
     async def result(self, run_id: UUID, *, within_s: float = 120) -> TrainResult:
@@ -234,7 +234,8 @@ class Desk:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log()}") from error
 
-    async def _facts(self, subject: str) -> list[bytes]:
+    async def facts(self, subject: str) -> list[bytes]:
+        """Every message of a subject that the stream holds."""
         stream = jetstream_of(self.client)
         found: list[bytes] = []
         state = (await stream.stream_info("FACTS")).state

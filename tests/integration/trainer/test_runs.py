@@ -49,12 +49,15 @@ async def test_a_persona_with_consent_gets_an_adapter_that_beats_the_base(
     )  # A and B of seven projections, two layers
     stages = {progress.stage for progress in await desk.progress(run_id)}
     assert {"preparing", "training", "publishing"} <= stages
-    # Its checkpoints are gone, the adapter stays.
+    # Its checkpoints are gone, the adapter stays, and its report.
     keys = await storage.list_keys(f"workspaces/T0TRAIN/personas/U0ADA/runs/{run_id}/")
     assert {key.rpartition("/")[2] for key in keys} == {
         "adapter_config.json",
         "adapter_model.safetensors",
         "manifest.json",
+        "report.json",
+        "report.html",
+        "loss.png",
     }
 
     # The same request again, after its end: the same news and no second run.
