@@ -31,7 +31,10 @@ class Position:
 
     precision: str
     micro_batch_tokens: int
+    compiled: bool = False
+    recompute: bool = False
     step: int = 0
+    base_loss: float | None = None  # the first look: the plain base
     best_step: int = 0
     best_loss: float = float("inf")
     looks_without_gain: int = 0

@@ -274,6 +274,53 @@ def test_once_it_goes_on_from_the_best_with_a_lower_rate(bench: Bench) -> None:
     assert bench.losses[-1] < bench.losses[0]
 
 
+class Unlearns(PersonaModel):
+    """Its held-out loss rises after the first look."""
+
+    looks = 0
+
+    def summed_loss(self, batch: MicroBatch) -> torch.Tensor:
+        loss = super().summed_loss(batch)
+        if torch.is_grad_enabled():
+            return loss
+        self.looks += 1
+        return loss + 1000.0 * max(0, self.looks - 2)
+
+
+def test_a_held_out_loss_far_above_the_bases_is_a_divergence_too(bench: Bench) -> None:
+    with pytest.raises(Diverged):
+        bench.train(bench.model(Unlearns))
+
+
+class HasLittleForActivations(PersonaModel):
+    """A machine where even one sample fits only if its activations are computed again."""
+
+    def summed_loss(self, batch: MicroBatch) -> torch.Tensor:
+        if torch.is_grad_enabled() and not self.layers.checkpointing:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().summed_loss(batch)
+
+
+def test_where_one_sample_is_too_much_its_activations_are_computed_again(
+    undisturbed: tuple[Bench, PersonaModel], bench: Bench
+) -> None:
+    model = bench.model(HasLittleForActivations)
+    bench.train(model)
+    assert bench.losses == pytest.approx(undisturbed[0].losses, abs=1e-3)
+
+
+def test_what_was_decided_at_the_first_step_holds_for_whoever_resumes(bench: Bench) -> None:
+    with pytest.raises(Stop):
+        bench.train(
+            bench.model(),
+            plan=bench.plan.model_copy(update={"precision": "bf16", "recompute": "on"}),
+            control=StopAfter(3),
+        )
+    resumed = bench.model()
+    bench.train(resumed, resume=bench.checkpoints[-1])
+    assert (resumed.precision, resumed.layers.checkpointing) == ("bf16", True)
+
+
 def start_child(bench: Bench, *, resume: Path | None = None) -> "subprocess.Popen[bytes]":
     job = Job(
         run_id=uuid4(),
