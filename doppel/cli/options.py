@@ -9,8 +9,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 TIMEOUT_S: Final = 3600.0
 
 
-def _workspace(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    if not (value[:1] in ("T", "E") and value.isalnum() and value == value.upper() and 2 <= len(value) <= 31):
+def _workspace(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not (
+        value[:1] in ("T", "E") and value.isalnum() and value == value.upper() and 2 <= len(value) <= 31
+    ):
         raise click.BadParameter("a workspace's id looks like T0AB12CD")
     return value
 
@@ -18,6 +20,9 @@ def _workspace(_context: click.Context, _parameter: click.Parameter, value: str)
 json_line = click.option("--json", "as_json", is_flag=True, help="End with one JSON line.")
 team = click.option(
     "--team", "team_id", required=True, metavar="T…", callback=_workspace, help="The workspace."
+)
+maybe_team = click.option(
+    "--team", "team_id", metavar="T…", callback=_workspace, help="The workspace, where there are several."
 )
 user = click.option("--user", "who", metavar="WHO", help="An id, a handle or a unique display name.")
 someone = click.option(

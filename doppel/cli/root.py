@@ -19,6 +19,8 @@ MODULES: Final = {
     "consent": "command_history",
     "scrape": "command_history",
     "train": "command_history",
+    "report": "command_report",
+    "adapter": "command_adapter",
     "generate": "command_generate",
     "publish": "command_publish",
     "dead": "command_dead",
