@@ -21,15 +21,15 @@ class Effort(Body):
 
 
 ON_CPU = Effort(
-    answers=12,
-    base_answers=6,
-    new_tokens=32,
-    prompt_tokens=96,
-    batch=12,
-    probes=12,
+    answers=10,
+    base_answers=5,
+    new_tokens=28,
+    prompt_tokens=80,
+    batch=10,
+    probes=8,
     classifier_messages=600,
     examples=6,
-    limit_s=10,
+    limit_s=12,
 )
 ON_CUDA = Effort(
     answers=96,

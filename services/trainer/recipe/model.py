@@ -22,7 +22,7 @@ from proto.artifacts import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE
 from proto.errors import BaseModelCorrupt
 from services.trainer.core.plan import Device
 from services.trainer.core.shape import ModelShape
-from services.trainer.recipe.data import IGNORE, MicroBatch
+from services.trainer.recipe.data import MicroBatch
 from services.trainer.recipe.kernels import head_loss
 from services.trainer.recipe.layers import Layers
 
@@ -129,10 +129,8 @@ class PersonaModel:
 
     def likeliest(self, batch: MicroBatch) -> Tensor:
         """The token that greedy decoding would write at each of the persona's positions, row by row: [trained]."""
-        keep = batch.targets != IGNORE
-        with self.autocast():
-            at_targets = self.hidden(batch.tokens)[keep]  # [trained, hidden]
-            return F.linear(at_targets.to(self._head.dtype), self._head).argmax(dim=-1)
+        at_targets, _ = self.layers.hidden(batch)  # [trained, hidden]
+        return F.linear(at_targets.to(self._head.dtype), self._head).argmax(dim=-1)
 
     def summed_loss(self, batch: MicroBatch) -> Tensor:
         """Cross-entropy in nats, summed over the persona's tokens; logits are computed only there."""

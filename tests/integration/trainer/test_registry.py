@@ -91,6 +91,7 @@ async def test_collection_keeps_the_newest_the_active_one_and_what_a_running_run
     await storage.put_bytes(
         f"{checkpoint_prefix(TEAM, 'U0ADA', active, 2, 8)}/x", b"of a worker that was too late"
     )
+    await storage.put_bytes(f"{checkpoint_prefix(TEAM, 'U0ADA', active, 1, 8)}/events.out.tfevents.1.x", b"x")
     other = await version(desk, storage, age=7, user_id="U0EVE")
     await desk.start()
 

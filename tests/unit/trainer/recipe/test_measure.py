@@ -20,7 +20,7 @@ from services.trainer.core.memorisation import Learnt
 from services.trainer.core.plan import Plan
 from services.trainer.core.shape import ModelShape
 from services.trainer.recipe.control import Stop, Unattended
-from services.trainer.recipe.data import IGNORE, Example, MicroBatch, encode_sample
+from services.trainer.recipe.data import IGNORE, Example, MicroBatch, encode_sample, micro_batches
 from services.trainer.recipe.generate import Drawing, draw, generate
 from services.trainer.recipe.history import History
 from services.trainer.recipe.measure import Subject, measure, write_files
@@ -222,3 +222,14 @@ def test_a_curve_survives_a_change_of_hands(tmp_path: Path) -> None:
     assert [p.step for p in again.curve if p.train_loss is not None] == [1, 2, 3, 4, 5]
     (tmp_path / "history.json").write_text("[")
     assert History.read(tmp_path).curve == ()
+
+
+def test_what_is_likeliest_is_told_row_by_row(model: PersonaModel, encoder: PromptEncoder) -> None:
+    torch.manual_seed(3)
+    for parameter in model.lora_parameters().values():
+        torch.nn.init.normal_(parameter, std=0.2)
+    examples = encoded(encoder, [sample(n, "arr, mind the rocks " * (n + 1)) for n in range(3)])
+    (batch,) = micro_batches(examples, tokens=4096)
+    with torch.inference_mode():
+        expected = model.logits(batch.tokens)[batch.targets != IGNORE].argmax(dim=-1)
+        assert model.likeliest(batch).tolist() == expected.tolist()
