@@ -15,11 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench import voice_data
 from bench.report import Figures
 from bench.voice_data import Voice
+from bench.voice_judge import BUNDLE, DRAWS, bundles_right, cutter, print_matrix
 from doppel.basemodel.gguf import convert
 from doppel.basemodel.prompt import PromptEncoder, render_system
 from doppel.basemodel.source import wheel_gguf
@@ -32,7 +31,6 @@ from services.trainer.core.plan import Plan, plan_run
 from services.trainer.core.shape import ModelShape, parse_shape
 
 ROOT = Path(__file__).resolve().parents[1]
-BUNDLE, DRAWS = 10, 40  # a bundle of ten messages; so many are drawn at random from each person's
 WEIGHTS_CODE = (
     "plan",
     "schedule",
@@ -228,27 +226,6 @@ class Bench:
         return model
 
 
-def bundles_right(texts: dict[int, list[str]], model: Any, encoder: PromptEncoder) -> float:
-    """The share of bundles of ten that the classifier gives to the right person; ties go to nobody."""
-    rng = np.random.default_rng(0)
-    right = total = 0
-    for person, written in texts.items():
-        messages = [cut(part, encoder) for text in written for part in split_parts(text)]
-        if not messages:
-            continue
-        scores = model.predict_log_proba(messages)  # [messages, people]
-        for _ in range(DRAWS):
-            chosen = rng.choice(len(messages), size=min(BUNDLE, len(messages)), replace=False)
-            right += int(scores[chosen].mean(axis=0).argmax() == person)
-            total += 1
-    return right / max(1, total)
-
-
-def cut(text: str, encoder: PromptEncoder) -> str:
-    """Real messages are judged as long as generated ones can be."""
-    return encoder.decode(encoder.encode_text(text)[: EFFORT.new_tokens]).strip() or "."
-
-
 def main() -> int:
     """Train, measure, classify; the last line printed is one JSON object."""
     parser = argparse.ArgumentParser(
@@ -294,8 +271,9 @@ def measure(bench: Bench) -> Figures:
         sum(min(range(count), key=lambda person: matrix[a][person] / base[person]) == a for a in range(count))
         / count
     )
+    cut = cutter(bench.encoder, EFFORT.new_tokens)
     train = [
-        (cut(part, bench.encoder), i)
+        (cut(part), i)
         for i, voice in enumerate(voices)
         for sample in bench.samples(voice, "train")
         for part in split_parts(sample.response)
@@ -305,7 +283,7 @@ def measure(bench: Bench) -> Figures:
     real = {i: [s.response for s in bench.samples(voice, "test")] for i, voice in enumerate(voices)}
     generated = {i: bench.answers(voice, base=False) for i, voice in enumerate(voices)}
     by_base = {i: bench.answers(voice, base=True) for i, voice in enumerate(voices)}
-    shares = [bundles_right(texts, model, bench.encoder) for texts in (real, generated, by_base)]
+    shares = [bundles_right(texts, model, cut) for texts in (real, generated, by_base)]
     print(
         f"bundles of {BUNDLE} to the right person: real {shares[0]:.0%}, generated {shares[1]:.0%}, "
         f"base {shares[2]:.0%}; an adapter gains most on its own person in {nearest:.0%}"
@@ -315,15 +293,6 @@ def measure(bench: Bench) -> Figures:
     figures.least("own_lowest", lowest, 0.9)
     figures.least("bundles_right_to_base", shares[1] / max(shares[2], 1 / (DRAWS * count)), 2.0)
     return figures
-
-
-def print_matrix(voices: Sequence[Voice], base: Sequence[float], matrix: Sequence[Sequence[float]]) -> None:
-    """Rows are held-out messages of a person, columns adapters; the lowest of a row is marked."""
-    print(f"{'nats a token':>16} {'base':>6} " + " ".join(f"{voice.name[:7]:>7}" for voice in voices))
-    for person, voice in enumerate(voices):
-        row = [line[person] for line in matrix]
-        cells = (f"{loss:6.3f}{'*' if loss == min(row) else ' '}" for loss in row)
-        print(f"{voice.name[:16]:>16} {base[person]:6.3f} " + " ".join(cells))
 
 
 def _hash(*paths: Path) -> str:
