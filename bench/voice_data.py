@@ -19,7 +19,7 @@ from services.scraper.core.samples import Cutter
 from services.scraper.core.segment import split_conversations
 from services.scraper.core.source import TsWindow
 
-TRAIN, VALIDATION, TEST = 200, 24, 60
+TRAIN, VALIDATION, TEST = 200, 24, 40
 LEAST_CHARACTERS = 40  # what voices.json counts, too
 TEAM = "T0VOICE"
 

@@ -115,11 +115,13 @@ class Bench:
         system = render_system(system_of.name)
         return load_examples(self.encoder, voice.folder, split, system=system, max_seq_len=plan.max_seq_len)  # type: ignore[arg-type]
 
-    def model(self, plan: Plan) -> Any:
-        """A fresh one."""
+    def model(self, plan: Plan, *, half: bool = True) -> Any:
+        """A fresh one; its base in bf16 where the processor multiplies that faster, as in training."""
+        import torch
+
         from services.trainer.recipe.model import PersonaModel
 
-        return PersonaModel.load(
+        model = PersonaModel.load(
             self.base,
             self.shape,
             rank=plan.lora_rank,
@@ -128,6 +130,9 @@ class Bench:
             seed=plan.seed,
             device="cpu",
         )
+        if half and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            model.to_bf16()
+        return model
 
     def adapter(self, voice: Voice) -> Path:
         """Train, unless it was."""
@@ -142,7 +147,7 @@ class Bench:
         path = self.cache / f"adapter-{name}.safetensors"
 
         def make() -> dict[str, Any]:
-            model = self.model(plan)
+            model = self.model(plan, half=False)  # training chooses by itself
             position = train(
                 model,
                 self.examples(voice, "train", plan, system_of=voice),
