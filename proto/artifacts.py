@@ -52,6 +52,11 @@ def checkpoint_prefix(team_id: str, user_id: str, run_id: UUID, fence: int, step
     return f"{run_prefix(team_id, user_id, run_id, fence)}/checkpoints/{step:08d}"
 
 
+def curves_prefix(team_id: str, user_id: str, run_id: UUID, fence: int) -> str:
+    """Beside the checkpoints: what TensorBoard shows of one run."""
+    return f"{run_prefix(team_id, user_id, run_id, fence)}/tensorboard"
+
+
 def adapter_prefix(team_id: str, user_id: str, run_id: UUID, fence: int) -> str:
     """The published weights; the adapter's version is its run_id."""
     return f"{run_prefix(team_id, user_id, run_id, fence)}/adapter"

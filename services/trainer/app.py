@@ -14,6 +14,7 @@ from doppel.storage import Storage
 from proto.subjects import ADAPTER_REQUEST, TRAIN_CANCEL, TRAIN_REQUEST, consumer
 from services.trainer.adapters.code_version import code_version
 from services.trainer.adapters.gauges import Gauges
+from services.trainer.adapters.queue import Queue
 from services.trainer.adapters.run_store import RunStore
 from services.trainer.handlers import Handlers
 from services.trainer.handlers.collect import Collector
@@ -43,6 +44,7 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
                     base_models=BaseModelCache(storage, settings.cache_dir / "models"),
                     gauges=Gauges(lifecycle.registry),
                     options=_options(settings),
+                    queue=Queue(connection.bus.jetstream),
                     stopping=lifecycle.stopping,
                 )
             )

@@ -42,7 +42,8 @@ def render_train(progress: TrainProgress) -> dict[str, Any]:
     """While it trains."""
     who = f"Learning how <@{progress.user_id}> writes"
     if progress.stage == "queued":
-        return {"text": f"{who}: waiting for another training to end."}
+        place = f", place {progress.queue_position} in the queue" if progress.queue_position else ""
+        return {"text": f"{who}: waiting for another training to end{place}."}
     if not progress.total:
         return {"text": f"{who}: {progress.stage}."}
     done = round(WIDTH * min(progress.step, progress.total) / progress.total)

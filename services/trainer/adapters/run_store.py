@@ -93,6 +93,11 @@ class RunStore:
         await self.remove(folder)
         return sha256
 
+    async def store_curves(self, prefix: str, folder: Path) -> None:
+        """What TensorBoard reads; each time the whole, under the same name."""
+        for path in await asyncio.to_thread(lambda: sorted(folder.glob("events.*"))):
+            await self._storage.put_file(f"{prefix}/{path.name}", path)
+
     async def store_adapter_files(self, prefix: str, folder: Path) -> tuple[FileEntry, ...]:
         """The two PEFT files."""
         return await self._store(prefix, folder, [ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE])

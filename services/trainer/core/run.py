@@ -14,6 +14,15 @@ MAX_CRASHES = 12  # a run that ended its workers so often will do so again
 MAX_CHILD_KILLS = 4  # after the second the passes shrink; then it is the machine that is too small
 
 
+class Withdrawn(Cancelled):
+    """The person has said no while their training ran."""
+
+    def __init__(self, user_id: str) -> None:
+        DoppelError.__init__(
+            self, f"<@{user_id}> has said no meanwhile, so the training was stopped. Nothing of it is left."
+        )
+
+
 class Run(Body):
     """What every row, key and message of one run is named by."""
 

@@ -9,6 +9,7 @@ from proto import subjects
 from proto.adapter import AdapterRequest, AdapterResult
 from proto.artifacts import persona_prefix
 from services.trainer.adapters.run_store import RunStore
+from services.trainer.core.job import CURVES_FOLDER
 from services.trainer.repository import Runs
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ async def collect(
     object_count = 0
     for run in await runs.ended(team_id, user_id):
         prefix = f"{persona_prefix(team_id, user_id)}/runs/{run.run_id}"
-        object_count += await store.forget_all_but(prefix, run.kept)
+        curves = [f"{kept.rpartition('/')[0]}/{CURVES_FOLDER}" for kept in run.kept]
+        object_count += await store.forget_all_but(prefix, [*run.kept, *curves])
     if gone:
         log.info("adapters collected", extra={"team_id": team_id, "user_id": user_id, "count": len(gone)})
     return [version.run_id for version in gone], object_count

@@ -14,6 +14,7 @@ from services.trainer.adapters.run_store import RunStore
 from services.trainer.core.plan import Device, Plan
 from services.trainer.core.run import Run
 from services.trainer.core.shape import ModelShape
+from services.trainer.handlers.news import Queue
 from services.trainer.repository import Lease, Runs
 
 
@@ -52,6 +53,7 @@ class Tools:
     base_models: BaseModels
     gauges: Gauges
     options: Options
+    queue: Queue
     stopping: Callable[[], Awaitable[None]]  # returns once SIGTERM came
 
 

@@ -4,6 +4,7 @@ JSON lines (`services.trainer.core.job`) go to stdout, everything else to stderr
 says how it ended.
 """
 
+import errno
 import math
 import os
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from proto.artifacts import SPLITS, Split
 from services.trainer.core.job import (
+    CURVES_FOLDER,
+    DISK_FULL,
     CheckpointWritten,
     Event,
     Failed,
@@ -25,6 +28,7 @@ from services.trainer.core.job import (
 )
 from services.trainer.recipe.control import ParentControl, Stop, die_with_parent
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NICE = 5  # the parent's heartbeats and the other services come first
 
 
@@ -47,6 +51,7 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
 
     from doppel.basemodel.prompt import PromptEncoder
     from services.trainer.core.effort import effort_on
+    from services.trainer.recipe.curves import Curves
     from services.trainer.recipe.data import Example, load_examples, read_samples
     from services.trainer.recipe.history import History
     from services.trainer.recipe.loop import train
@@ -84,13 +89,17 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
     began = time.monotonic()
     resume_folder = Path(job.resume_folder) if job.resume_folder else None
     history = History.read(resume_folder)
+    curves = Curves(work / CURVES_FOLDER, history)
+    model.base_sha256 = job.base_sha256
 
     def report(event: Progressed) -> None:
         history.note(event)
+        curves.note(event)
         lines.send(event)
 
     def store(step: int, folder: Path) -> None:
         history.write(folder)
+        curves.flush()
         lines.send(CheckpointWritten(step=step, folder=str(folder)))
 
     position = train(
@@ -104,6 +113,7 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
         store=store,
         control=control,
     )
+    curves.close()
     lines.send(Progressed(stage="evaluating", step=position.step, total=plan.step_count))
     history.measured(position.best_step, position.best_loss)
     train_samples, validation_samples, test_samples = (
@@ -167,9 +177,19 @@ REASONS: dict[str, tuple[FailureCode, str]] = {
 }
 
 
+def is_disk_full(error: BaseException | None) -> bool:
+    """Python's file errors have a number; those of safetensors only a sentence."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    said = type(error).__name__ == "SafetensorError" and f"os error {errno.ENOSPC}" in str(error)
+    return said or (error is not None and is_disk_full(error.__cause__))
+
+
 def failed(error: Exception) -> Failed:
     """What went wrong, by its class: an exception's own text may hold data, the places in the code never do."""
     code, reason = REASONS.get(type(error).__name__, ("internal", "The training ended in an error of ours."))
+    if is_disk_full(error):
+        code, reason = "disk_full", DISK_FULL
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     places = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
     return Failed(code=code, reason=reason, stack=f"{type(error).__name__} {places}")

@@ -58,7 +58,13 @@ def train(
     if resume_folder is None:
         bf16, compiled, recompute = choose(model, train_examples, plan)
         apply(model, bf16=bf16, compiled=compiled, recompute=recompute)
-        position = Position(model.precision, plan.micro_batch_tokens, compiled=compiled, recompute=recompute)
+        position = Position(
+            model.precision,
+            plan.micro_batch_tokens,
+            model.base_sha256,
+            compiled=compiled,
+            recompute=recompute,
+        )
         best_lora = model.lora_state()
     else:
         position, best_lora = checkpoint.load(resume_folder, model, optimizer)

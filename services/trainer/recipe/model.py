@@ -41,6 +41,7 @@ class PersonaModel:
         self.shape = shape
         self.device: Device = device
         self.precision = "fp32"
+        self.base_sha256 = ""  # which base these weights are; a checkpoint remembers it
         self._rank, self._alpha = lora
         # The head is applied by hand, at trained positions only: with 49,152 words it costs as much as many layers.
         self._head: Tensor = decoder.tok_embeddings.weight if shape.tied else decoder.output.weight  # type: ignore[assignment, union-attr]
