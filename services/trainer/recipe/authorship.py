@@ -1,6 +1,6 @@
 """Whose words are these? A classifier that has only ever seen real messages gives its verdict on generated ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from proto.report import Authorship
 LEAST = 16  # messages of each side; fewer teach it nothing
 HELD_OUT = 0.2
 GRAMS = (1, 4)
+MOST_GRAMS = 100_000
 
 
 def classifier(**settings: Any) -> Any:
@@ -19,7 +20,7 @@ def classifier(**settings: Any) -> Any:
     from sklearn.pipeline import make_pipeline
 
     grams = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=GRAMS, min_df=2, sublinear_tf=True, lowercase=False
+        analyzer="char_wb", ngram_range=GRAMS, max_features=MOST_GRAMS, sublinear_tf=True, lowercase=False
     )
     return make_pipeline(
         grams, LogisticRegression(C=10.0, max_iter=300, class_weight="balanced", random_state=0, **settings)
@@ -29,21 +30,15 @@ def classifier(**settings: Any) -> Any:
 def judge_authorship(
     own: Sequence[str],
     own_held_out: Sequence[str],
-    others: Mapping[str, Sequence[str]],
+    others: Sequence[str],
     generated: Sequence[str],
     base: Sequence[str],
-    *,
-    limit: int,
 ) -> Authorship | None:
     """Train on real messages of the person and of others, then judge. None: too little text of either side."""
-    strangers = spread(
-        [text for name in sorted(others) for text in others[name]], round(limit / (1 - HELD_OUT))
-    )
-    every = round(1 / HELD_OUT)
-    strangers_held_out = strangers[::every]
-    strangers = [text for i, text in enumerate(strangers) if i % every]
-    own = spread(own, limit)
-    if min(len(own), len(strangers)) < LEAST or not (own_held_out and strangers_held_out and generated):
+    every = round(1 / HELD_OUT)  # of the others' messages, which come by author
+    others_held_out = others[::every]
+    strangers = [text for i, text in enumerate(others) if i % every]
+    if min(len(own), len(strangers)) < LEAST or not (own_held_out and others_held_out and generated):
         return None
     model = classifier()
     model.fit([*own, *strangers], [1] * len(own) + [0] * len(strangers))
@@ -54,8 +49,8 @@ def judge_authorship(
     return Authorship(
         generated=share(generated),
         base=share(base) if base else None,
-        real=share(spread(own_held_out, limit)),
-        others=share(strangers_held_out),
+        real=share(own_held_out),
+        others=share(others_held_out),
         trained_on=len(own) + len(strangers),
     )
 

@@ -68,19 +68,15 @@ def measure(
         until = max(until, time.monotonic() + BASE_AT_LEAST_S)
         base_answers = write_answers(subject, effort, effort.base_answers, until=until, control=control)
 
-    cut = Cutter(subject.encoder, new_tokens_of(subject, effort))
+    cut, limit = Cutter(subject.encoder, new_tokens_of(subject, effort)), effort.classifier_messages
     own, held_out = (
-        [cut(text) for text in own_messages(samples)]
+        cut.all(spread(own_messages(samples), limit))
         for samples in (subject.train, (*subject.validation, *subject.test))
     )
-    others = {
-        name: [cut(text) for text in texts]
-        for name, texts in others_messages((*subject.train, *subject.validation, *subject.test)).items()
-    }
+    others = others_messages((*subject.train, *subject.validation, *subject.test))
+    strangers = cut.all(spread([text for name in sorted(others) for text in others[name]], limit))
     written = [part for answer in answers for part in split_parts(answer.text)]
     base_written = [part for answer in base_answers for part in split_parts(answer.text)]
-    limit = effort.classifier_messages
-    strangers = spread([text for name in sorted(others) for text in others[name]], limit)
     by_base = {answer.sample.ts: answer.text for answer in base_answers}
     return Measures(
         base_test_loss=base_loss,
@@ -88,8 +84,8 @@ def measure(
         validation_loss=validation_loss,
         test_samples=len(test_examples),
         answers=len(answers),
-        style=compare(spread([*own, *held_out], limit), written, strangers, base_written),
-        authorship=judge_authorship(own, held_out, others, written, base_written, limit=limit),
+        style=compare([*own, *held_out], written, strangers, base_written),
+        authorship=judge_authorship(own, held_out, strangers, written, base_written),
         repetition=count_repetition(answers, held_out),
         memorisation=look_for_recitation(subject, effort, answers, control=control),
         curve=curve,
@@ -142,10 +138,14 @@ class Cutter:
     encoder: PromptEncoder
     tokens: int
 
-    def __call__(self, text: str) -> str:
-        """The beginning of a text."""
+    def all(self, texts: Sequence[str]) -> list[str]:
+        """The beginnings that hold anything."""
+        return [beginning for text in texts if (beginning := self.beginning(text))]
+
+    def beginning(self, text: str) -> str:
+        """Of one text."""
         if len(text) <= self.tokens:  # a token is a character at least
-            return text
+            return text.strip()
         return self.encoder.decode(self.encoder.encode_text(text)[: self.tokens]).strip()
 
 
