@@ -30,7 +30,6 @@ from proto.report import Measures, VoiceReport
 from services.trainer.core.report_page import render_page
 
 MEASURES_FILE: Final = "measures.json"
-CURVES: Final = ".tfevents."  # how TensorBoard recognises its files
 
 
 class RunStore:
@@ -112,17 +111,9 @@ class RunStore:
             await self._storage.delete(await self._storage.list_keys(prefix.rstrip("/") + "/"))
 
     async def forget_all_but(self, prefix: str, kept: Sequence[str]) -> int:
-        """Delete everything under `prefix` that lies under none of `kept`; returns how many objects went.
-
-        Where something is kept, the curves for TensorBoard stay with it.
-        """
+        """Delete everything under `prefix` that lies under none of `kept`; returns how many objects went."""
         keys = await self._storage.list_keys(prefix.rstrip("/") + "/")
-        gone = [
-            key
-            for key in keys
-            if not any(key.startswith(one.rstrip("/") + "/") for one in kept)
-            and not (kept and CURVES in key.rpartition("/")[2])
-        ]
+        gone = [key for key in keys if not any(key.startswith(one.rstrip("/") + "/") for one in kept)]
         await self._storage.delete(gone)
         return len(gone)
 

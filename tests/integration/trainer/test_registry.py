@@ -15,6 +15,7 @@ from proto.artifacts import (
     ReportManifest,
     adapter_prefix,
     checkpoint_prefix,
+    curves_prefix,
     manifest_key,
 )
 from proto.report import VoiceReport
@@ -70,12 +71,7 @@ async def test_a_voice_no_better_than_its_base_is_rejected_with_a_report_and_the
     assert result.report.sentence == result.error.message
     await desk.settled()
     keys = await storage.list_keys(f"workspaces/{TEAM}/personas/U0ADA/runs/{result.run_id}/")
-    assert {key.rpartition("/")[2] for key in keys} == {
-        "report.json",
-        "report.html",
-        "loss.png",
-        "manifest.json",
-    }
+    assert {key.split("/")[7] for key in keys} == {"report", "tensorboard"}
     assert await names(desk) == {former}
     assert await storage.exists(f"{adapter_prefix(TEAM, 'U0ADA', former, 1)}/weights")
 
@@ -91,7 +87,7 @@ async def test_collection_keeps_the_newest_the_active_one_and_what_a_running_run
     await storage.put_bytes(
         f"{checkpoint_prefix(TEAM, 'U0ADA', active, 2, 8)}/x", b"of a worker that was too late"
     )
-    await storage.put_bytes(f"{checkpoint_prefix(TEAM, 'U0ADA', active, 1, 8)}/events.out.tfevents.1.x", b"x")
+    await storage.put_bytes(f"{curves_prefix(TEAM, 'U0ADA', active, 1)}/events.out.tfevents.1.x", b"x")
     other = await version(desk, storage, age=7, user_id="U0EVE")
     await desk.start()
 
