@@ -89,8 +89,7 @@ class Bench:
             [sys.executable, "-m", "bench.trainer_child", what, json.dumps(job | more)],
             env=self.environment(),
             cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=LIMIT_S,
             check=False,
         )
