@@ -3,7 +3,7 @@
 Every object another service trusts has its SHA-256 in a manifest and is written before the row that names it.
 """
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt
@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt
 from proto.body import Body, ObjectKey, Sha256, TeamId, Ts, UserId
 from proto.conversation import Person
 from proto.dataset import DatasetSettings, DatasetSummary
+from proto.report import ReportRef
 from proto.scrape import SampleCounts, Window
 
 Split = Literal["train", "validation", "test"]
@@ -52,9 +53,19 @@ def checkpoint_prefix(team_id: str, user_id: str, run_id: UUID, fence: int, step
     return f"{run_prefix(team_id, user_id, run_id, fence)}/checkpoints/{step:08d}"
 
 
+def curves_prefix(team_id: str, user_id: str, run_id: UUID, fence: int) -> str:
+    """Beside the checkpoints: what TensorBoard shows of one run."""
+    return f"{run_prefix(team_id, user_id, run_id, fence)}/tensorboard"
+
+
 def adapter_prefix(team_id: str, user_id: str, run_id: UUID, fence: int) -> str:
     """The published weights; the adapter's version is its run_id."""
     return f"{run_prefix(team_id, user_id, run_id, fence)}/adapter"
+
+
+def report_prefix(team_id: str, user_id: str, run_id: UUID, fence: int) -> str:
+    """The voice report of one run; it stays where the run is rejected."""
+    return f"{run_prefix(team_id, user_id, run_id, fence)}/report"
 
 
 def model_prefix(name: str, content_sha256: str) -> str:
@@ -183,6 +194,21 @@ class AdapterManifest(Manifest):
     base_test_loss: float
     test_loss: float
     step_count: NonNegativeInt
+    dataset_sha256: Sha256 | None = Field(default=None, description="Of the dataset's manifest.")
+    config: dict[str, Any] = Field(default={}, description="The plan: every knob as it was used.")
+    code_version: str = Field(default="", description="Release and a hash over the recipe's source.")
+    report: ReportRef | None = None
+
+
+REPORT_FILE = "report.json"
+REPORT_PAGE_FILE = "report.html"
+REPORT_PLOT_FILE = "loss.png"
+
+
+class ReportManifest(Manifest):
+    """One voice report: `proto.report.VoiceReport` as ``report.json``, a page and the plot of the losses."""
+
+    run_id: UUID
 
 
 class BaseModelManifest(Manifest):

@@ -4,7 +4,7 @@ DoppelError
 ├─ Refusal                  an expected no: typed result, ack, nothing parked
 │  ├─ NoConsent · PersonaUnknown · PersonaNotAllowed · NotInstalled
 │  ├─ CorpusMissing · DatasetMissing · DatasetTooSmall · SourceNotAllowed · ExportInvalid · TextInvalid
-│  ├─ AdapterMissing · PlanInvalid · RequestInvalid
+│  ├─ AdapterMissing · VersionMissing · PlanInvalid · RequestInvalid
 │  └─ DeadlinePassed · Cancelled
 ├─ PermanentError           will not get better: parked, typed result, term
 │  ├─ ArtifactCorrupt (AdapterCorrupt, BaseModelCorrupt) · BaseModelMissing
@@ -186,6 +186,19 @@ class AdapterMissing(Refusal):
 
     def __init__(self, user_id: str) -> None:
         super().__init__(f"<@{user_id}> is not trained yet. Run /doppel train <@{user_id}> first.")
+
+
+class VersionMissing(Refusal):
+    """There is no such version of a persona's adapter, or none before the active one."""
+
+    code = "version_missing"
+
+    def __init__(self, user_id: str, run_id: object | None = None) -> None:
+        what = "no version before the active one" if run_id is None else f"no version {run_id}"
+        super().__init__(
+            f"<@{user_id}> has {what} that could be used. `doppel adapter list` shows which there are; "
+            "train again to make a new one."
+        )
 
 
 class PlanInvalid(Refusal):

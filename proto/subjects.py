@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from proto.adapter import AdapterRequest, AdapterResult
 from proto.body import Body
 from proto.generate import Cancel, GenerateProgress, GenerateRequest, GenerateResult, TokenDelta
 from proto.persona import PersonaRequest, PersonaResult
@@ -86,8 +87,16 @@ PERSONA_REQUEST: Final = Subject(
     PersonaRequest,
     "ops",
     "gateway worker",
-    "Record a consent on an operator's word.",
+    "An operator's action: record a consent, activate a version, roll back.",
     "PERSONA_REQUEST",
+)
+ADAPTER_REQUEST: Final = Subject(
+    "adapter.request",
+    AdapterRequest,
+    "ops",
+    "trainer",
+    "Collect adapters that nobody needs any more.",
+    "ADAPTER_REQUEST",
 )
 SCRAPE_PROGRESS: Final = Subject(
     "scrape.progress", ScrapeProgress, "scraper", "anyone", "How far a scrape is.", "FACTS"
@@ -101,6 +110,9 @@ TRAIN_PROGRESS: Final = Subject(
 TRAIN_RESULT: Final = Subject("train.result", TrainResult, "trainer", "anyone", "How a run ended.", "FACTS")
 PERSONA_RESULT: Final = Subject(
     "persona.result", PersonaResult, "gateway worker", "anyone", "What came of an operator's action.", "FACTS"
+)
+ADAPTER_RESULT: Final = Subject(
+    "adapter.result", AdapterResult, "trainer", "anyone", "What was collected.", "FACTS"
 )
 GENERATE_PROGRESS: Final = Subject(
     "generate.progress", GenerateProgress, "inference", "anyone", "What a request waits for.", "ANSWERS"
@@ -130,11 +142,13 @@ SUBJECTS: Final = (
     TRAIN_REQUEST,
     GENERATE_REQUEST,
     PERSONA_REQUEST,
+    ADAPTER_REQUEST,
     SCRAPE_PROGRESS,
     SCRAPE_RESULT,
     TRAIN_PROGRESS,
     TRAIN_RESULT,
     PERSONA_RESULT,
+    ADAPTER_RESULT,
     GENERATE_PROGRESS,
     GENERATE_RESULT,
     GENERATE_TOKEN,
@@ -148,6 +162,7 @@ RESULT_OF: Final[dict[str, Subject]] = {
     TRAIN_REQUEST.name: TRAIN_RESULT,
     GENERATE_REQUEST.name: GENERATE_RESULT,
     PERSONA_REQUEST.name: PERSONA_RESULT,
+    ADAPTER_REQUEST.name: ADAPTER_RESULT,
 }
 """Which outcome answers which command; what Slack delivers has none."""
 
@@ -159,6 +174,7 @@ STREAMS: Final = (
     Stream("TRAIN_REQUEST", ("train.request",), True, 30 * DAY_S, 512 * MIB, 100_000),
     Stream("GENERATE_REQUEST", ("generate.request", "generate.request.*"), True, DAY_S, 512 * MIB, 100_000),
     Stream("PERSONA_REQUEST", ("persona.request",), True, 7 * DAY_S, 512 * MIB, 100_000),
+    Stream("ADAPTER_REQUEST", ("adapter.request",), True, 7 * DAY_S, 64 * MIB, 10_000),
     Stream(
         "FACTS",
         (
@@ -167,6 +183,7 @@ STREAMS: Final = (
             "train.progress",
             "train.result",
             "persona.result",
+            "adapter.result",
             "persona.purge",
             "persona.purged",
         ),
@@ -199,6 +216,7 @@ CONSUMERS: Final = (
     Consumer(
         "TRAIN_REQUEST", "trainer", "trainer", ("train.request",), 60, 16, loops=1, keep_trying_s=7 * DAY_S
     ),
+    Consumer("ADAPTER_REQUEST", "trainer", "trainer", ("adapter.request",), 60, 16, loops=1),
     Consumer(
         "GENERATE_REQUEST",
         "inference",

@@ -4,9 +4,10 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt
+from pydantic import AwareDatetime, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from proto.body import Body, ErrorInfo, ObjectKey, Sha256, TeamId, UserId, derived_id
+from proto.report import ReportRef
 
 
 def run_id_of(request_id: UUID, user_id: str) -> UUID:
@@ -15,7 +16,12 @@ def run_id_of(request_id: UUID, user_id: str) -> UUID:
 
 
 class RecipeOverrides(Body):
-    """Knobs of the recipe; what is absent is chosen from the dataset's and the model's size."""
+    """Knobs of the recipe; what is absent is chosen from the dataset's and the model's size.
+
+    A knob that nobody knows is kept, so that the trainer can refuse it by its name.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     lora_rank: Literal[1, 8, 16, 32, 64, 128] | None = None
     lora_alpha: float | None = Field(default=None, gt=0, le=1024)
@@ -25,7 +31,34 @@ class RecipeOverrides(Body):
     batch_size: PositiveInt | None = Field(default=None, le=4096, description="Samples per optimizer step.")
     max_seq_len: PositiveInt | None = Field(default=None, ge=64, le=32_768)
     warmup_ratio: float | None = Field(default=None, ge=0, le=0.5)
-    seed: NonNegativeInt | None = None
+    weight_decay: float | None = Field(default=None, ge=0, le=1)
+    gradient_norm: float | None = Field(
+        default=None, gt=0, le=100, description="Longer gradients are clipped."
+    )
+    validation_steps: PositiveInt | None = Field(
+        default=None, le=10_000, description="Steps between two looks at the held-out loss; each checkpoints."
+    )
+    patience: PositiveInt | None = Field(
+        default=None, le=100, description="Looks without improvement before stopping early."
+    )
+    validation_samples: PositiveInt | None = Field(
+        default=None, le=10_000, description="Held-out samples of one look at most."
+    )
+    test_samples: PositiveInt | None = Field(
+        default=None, le=10_000, description="Held-out samples of the voice report at most."
+    )
+    micro_batch_tokens: PositiveInt | None = Field(
+        default=None,
+        ge=64,
+        le=1_000_000,
+        description="Tokens of one forward pass; it shrinks if memory ends.",
+    )
+    precision: Literal["auto", "fp32", "bf16"] | None = None
+    compile: Literal["auto", "on", "off"] | None = Field(default=None, description="torch.compile.")
+    recompute: Literal["auto", "on", "off"] | None = Field(
+        default=None, description="Activation checkpointing: less memory, a third more work."
+    )
+    seed: NonNegativeInt | None = Field(default=None, le=2**63 - 1)
 
 
 class TrainRequest(Body):
@@ -73,8 +106,13 @@ class TrainProgress(Body):
     total: NonNegativeInt = 0
     train_loss: float | None = Field(default=None, description="Nats per persona token.")
     validation_loss: float | None = Field(default=None, description="Nats per persona token, held out.")
+    learning_rate: float | None = None
     tokens_per_s: float | None = None
+    memory_bytes: NonNegativeInt | None = Field(default=None, description="Peak memory of the training.")
     eta_s: float | None = None
+    queue_position: PositiveInt | None = Field(
+        default=None, description="While queued: 1 is the next to be trained."
+    )
 
 
 class TrainResult(Body):
@@ -93,4 +131,5 @@ class TrainResult(Body):
     base_test_loss: float | None = Field(default=None, description="Held-out loss of the plain base model.")
     test_loss: float | None = Field(default=None, description="Held-out loss with the adapter.")
     train_s: float | None = None
+    report: ReportRef | None = Field(default=None, description="Present when published or rejected.")
     error: ErrorInfo | None = None

@@ -48,5 +48,10 @@ def _header(shapes: Mapping[str, tuple[int, ...]], dtype: Dtype) -> bytes:
 def _encoded(values: Floats, dtype: Dtype) -> npt.NDArray[np.generic]:
     if dtype == "F32":
         return np.ascontiguousarray(values, dtype="<f4")
+    return bfloat16_bits(values)
+
+
+def bfloat16_bits(values: Floats) -> npt.NDArray[np.generic]:
+    """The upper halves of float32 numbers, rounded."""
     bits = np.ascontiguousarray(values, dtype="<f4").view("<u4")
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")  # round to nearest, ties to even

@@ -69,6 +69,8 @@ def describe_scrape(body: ScrapeProgress) -> str:
 def describe_training(body: TrainProgress) -> str:
     """``training · loss 3.21 · held out 3.40 · 120 tokens/s · about 1:20 left``"""
     parts: list[str] = [body.stage]
+    if body.queue_position is not None:
+        parts.append(f"place {body.queue_position}")
     if body.train_loss is not None:
         parts.append(f"loss {body.train_loss:.3f}")
     if body.validation_loss is not None:

@@ -20,6 +20,8 @@ MODULES: Final = {
     "scrape": "command_history",
     "train": "command_history",
     "dataset": "command_dataset",
+    "report": "command_report",
+    "adapter": "command_adapter",
     "generate": "command_generate",
     "publish": "command_publish",
     "dead": "command_dead",

@@ -11,10 +11,13 @@ from doppel.bus import bind, connect
 from doppel.database import Database
 from doppel.lifecycle import Lifecycle
 from doppel.storage import Storage
-from proto.subjects import TRAIN_CANCEL, TRAIN_REQUEST, consumer
+from proto.subjects import ADAPTER_REQUEST, TRAIN_CANCEL, TRAIN_REQUEST, consumer
+from services.trainer.adapters.code_version import code_version
 from services.trainer.adapters.gauges import Gauges
+from services.trainer.adapters.queue import Queue
 from services.trainer.adapters.run_store import RunStore
 from services.trainer.handlers import Handlers
+from services.trainer.handlers.collect import Collector
 from services.trainer.handlers.options import Options, Tools
 from services.trainer.repository import Runs
 from services.trainer.settings import TrainerSettings, child_environment
@@ -41,6 +44,7 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
                     base_models=BaseModelCache(storage, settings.cache_dir / "models"),
                     gauges=Gauges(lifecycle.registry),
                     options=_options(settings),
+                    queue=Queue(connection.bus.jetstream),
                     stopping=lifecycle.stopping,
                 )
             )
@@ -58,6 +62,13 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
                 connection.broker,
                 consumer("TRAIN_REQUEST", "trainer"),
                 {TRAIN_REQUEST.name: handlers.on_train_request},
+                ack_wait_s=settings.ack_wait_s,
+            )
+            collector = Collector(connection.bus, runs, store, settings.adapters_kept)
+            bind(
+                connection.broker,
+                consumer("ADAPTER_REQUEST", "trainer"),
+                {ADAPTER_REQUEST.name: collector.on_adapter_request},
                 ack_wait_s=settings.ack_wait_s,
             )
             await connection.broker.start()
@@ -83,4 +94,6 @@ def _options(settings: TrainerSettings) -> Options:
         queue_poll_s=settings.queue_poll_s,
         api_allowed=settings.may_train_on_slack_api,
         environment=child_environment(settings.trainer_threads),
+        adapters_kept=settings.adapters_kept,
+        code_version=code_version(),
     )

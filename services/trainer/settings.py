@@ -33,6 +33,10 @@ class TrainerSettings(SharedSettings, SourceSettings):
     queue_poll_s: PositiveFloat = Field(
         default=15, description="How often a run asks again while another of the same persona is under way."
     )
+    adapters_kept: PositiveInt = Field(
+        default=5,
+        description="Newest versions of a persona that garbage collection keeps, beside the active one.",
+    )
     graceful_timeout_s: PositiveFloat = Field(
         default=60, description="How long a running training may take to write its checkpoint after SIGTERM."
     )

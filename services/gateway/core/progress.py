@@ -61,7 +61,8 @@ def render_train(progress: TrainProgress) -> dict[str, Any]:
     """While it trains."""
     who = f"Learning how <@{progress.user_id}> writes"
     if progress.stage == "queued":
-        return {"text": f"{who}: waiting for another training to end."}
+        place = f", place {progress.queue_position} in the queue" if progress.queue_position else ""
+        return {"text": f"{who}: waiting for another training to end{place}."}
     if not progress.total:
         return {"text": f"{who}: {progress.stage}."}
     done = round(WIDTH * min(progress.step, progress.total) / progress.total)
@@ -88,18 +89,33 @@ def render_result(
 ) -> dict[str, Any]:
     """How it ended, with what to do next, and what was learnt from."""
     if result.state is RunState.PUBLISHED and sentence is None:
-        losses = ""
-        if result.base_test_loss is not None and result.test_loss is not None:
-            losses = f" Held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}."
-        learnt = f" Learnt from {_numbers(summary)}." if summary and summary.sample_count else ""
         ready = f"<@{result.user_id}> is ready: mention me, and I answer in that voice, marked as AI."
-        return {"text": f"{ready}{losses}{learnt}"}
+        learnt = [f"Learnt from {_numbers(summary)}."] if summary and summary.sample_count else []
+        return {"text": "\n".join([ready, *_report_lines(result), *learnt])}
     said = sentence or (
         result.error.message
         if result.error
         else f"The training of <@{result.user_id}> ended: {result.state}."
     )
     return {"text": with_mentions(said)}
+
+
+def _report_lines(result: TrainResult) -> list[str]:
+    """The voice report: its numbers, and what they say in one sentence."""
+    numbers: list[str] = []
+    if result.base_test_loss is not None and result.test_loss is not None:
+        numbers.append(f"held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}")
+    report = result.report
+    if report is None:
+        return [f"Held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}."] if numbers else []
+    if report.style_to_own is not None:
+        others = "" if report.style_to_others is None else f" (to others {report.style_to_others:.2f})"
+        numbers.append(f"style distance to them {report.style_to_own:.2f}{others}")
+    if report.authorship is not None:
+        numbers.append(f"taken for theirs {report.authorship:.0%}")
+    if report.overlap_words is not None:
+        numbers.append(f"longest repeat {report.overlap_words} words")
+    return [f"*Voice report:* {' · '.join(numbers)}", report.sentence]
 
 
 _STATES: Final = {"asking": "waits for their answer", "scraping": "history is read", "training": "trains"}

@@ -1,11 +1,13 @@
-"""``persona.request``: an operator records what a person said."""
+"""``persona.request``: an operator records what a person said, or chooses which version answers."""
 
 import logging
 from dataclasses import dataclass
+from uuid import UUID
 
 from doppel.bus import Delivery
 from doppel.slack.client import SlackRefused
 from proto.body import derived_id
+from proto.errors import NoConsent, VersionMissing
 from proto.persona import PersonaRequest, PersonaResult
 from proto.subjects import PERSONA_RESULT
 from services.gateway.core.consent import render_asker_told, render_recorded
@@ -28,14 +30,43 @@ class PersonaRequests:
     poster: Poster
 
     async def on_persona_request(self, request: PersonaRequest, delivery: Delivery) -> None:
-        """One row in the ledger, the fact, and a DM to the person where Slack can be reached."""
+        """Do what the operator asks, and tell the fact. Raises NoConsent, VersionMissing."""
         request_id = request.request_id or delivery.id
+        if request.action == "consent":
+            await self._record(request, request_id, granted=bool(request.granted))
+        else:
+            await self._choose(request, request_id)
+
+    async def _choose(self, request: PersonaRequest, request_id: UUID) -> None:
+        """Point at another version. The active one is what inference looks up for the next question."""
+        team_id, user_id = request.team_id, request.user_id
+        if not await self.desk.personas.has_consent(team_id, user_id):
+            raise NoConsent(user_id)
+        run_id = request.run_id if request.action == "activate" else None
+        adapter = await self.desk.personas.choose(request_id, team_id, user_id, run_id)
+        if adapter is None:
+            raise VersionMissing(user_id, run_id)
+        log.info(
+            "version chosen",
+            extra={"user_id": user_id, "run_id": str(adapter.run_id), "action": request.action},
+        )
+        result = PersonaResult(
+            request_id=request_id,
+            team_id=team_id,
+            user_id=user_id,
+            action=request.action,
+            run_id=adapter.run_id,
+        )
+        await self.desk.bus.publish(PERSONA_RESULT, result, key=f"{request_id}/done")
+
+    async def _record(self, request: PersonaRequest, request_id: UUID, *, granted: bool) -> None:
+        """One row in the ledger, the fact, and a DM to the person where Slack can be reached."""
         team_id, user_id = request.team_id, request.user_id
         await self.desk.personas.store(team_id, user_id, request.name or "")
         await self.desk.personas.record_consent(
             team_id,
             user_id,
-            granted=request.granted,
+            granted=granted,
             recorded_by="operator",
             reason=request.reason,
             source_key=f"operator/{request_id}",
@@ -43,14 +74,12 @@ class PersonaRequests:
         if not await self.desk.personas.has_consent(team_id, user_id):
             for training in await self.desk.trainings.fetch_open(team_id, user_id):
                 await self.flow.stop(training, {"text": with_mentions(render_asker_told(user_id))})
-        result = PersonaResult(
-            request_id=request_id, team_id=team_id, user_id=user_id, granted=request.granted
-        )
+        result = PersonaResult(request_id=request_id, team_id=team_id, user_id=user_id, granted=granted)
         await self.desk.bus.publish(PERSONA_RESULT, result, key=f"{request_id}/done")
         installed = await self.desk.workspaces.fetch(team_id)
         if installed is not None:
             await self._learn_name(installed, user_id)
-            await self._tell(installed, user_id, str(request_id), granted=request.granted)
+            await self._tell(installed, user_id, str(request_id), granted=granted)
 
     async def _learn_name(self, installed: Installed, user_id: str) -> None:
         """Slack's own name for them, where it knows them."""

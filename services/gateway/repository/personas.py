@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from doppel.database import Database
 from proto.train import AdapterRef
@@ -80,6 +81,7 @@ class Personas:
                        (team_id, user_id, run_id, prefix, manifest_sha256, base_model, requested_at)
                    select $1, $2, $3, $4, $5, $6, $7
                    where exists (select from gateway.consents_now where team_id = $1 and user_id = $2 and granted)
+                     and not exists (select from trainer.runs where run_id = $3 and collected_at is not null)
                    on conflict (team_id, user_id) do update
                    set run_id = excluded.run_id, prefix = excluded.prefix, base_model = excluded.base_model,
                        manifest_sha256 = excluded.manifest_sha256, requested_at = excluded.requested_at,
@@ -102,6 +104,67 @@ class Personas:
                     adapter.run_id,
                 )
             )
+
+    async def choose(
+        self, request_id: UUID, team_id: str, user_id: str, run_id: UUID | None
+    ) -> AdapterRef | None:
+        """Let a version answer from now on, on an operator's word: `run_id`, or None for the one before the active one.
+
+        None: there is no such version. The same request once more chooses nothing more. What trained later than
+        both still takes over by itself; a repeated result of what was rolled back does not.
+        """
+        async with self._database.transaction() as connection:
+            await connection.execute(_ONE_AT_A_TIME, f"{team_id}/{user_id}")
+            found = await connection.fetchrow(
+                """select v.run_id, v.adapter_prefix as prefix, v.manifest_sha256, c.request_id
+                   from gateway.adapter_choices c join trainer.runs v using (run_id)
+                   where c.request_id = $1 and c.team_id = $2 and c.user_id = $3""",
+                request_id,
+                team_id,
+                user_id,
+            ) or await connection.fetchrow(
+                """select v.run_id, v.prefix, v.manifest_sha256, v.base_model, v.requested_at, null as request_id
+                   from trainer.adapters v
+                   where v.team_id = $1 and v.user_id = $2 and case when $3::uuid is not null then v.run_id = $3
+                       else v.requested_at < (
+                           select r.requested_at from gateway.active_adapters a join trainer.runs r using (run_id)
+                           where a.team_id = $1 and a.user_id = $2) end
+                   order by v.requested_at desc limit 1""",
+                team_id,
+                user_id,
+                run_id,
+            )
+            if found is None:
+                return None
+            if found["request_id"] is None:
+                await connection.execute(
+                    """insert into gateway.active_adapters as a
+                           (team_id, user_id, run_id, prefix, manifest_sha256, base_model, requested_at)
+                       values ($1, $2, $3, $4, $5, $6, $7)
+                       on conflict (team_id, user_id) do update
+                       set run_id = excluded.run_id, prefix = excluded.prefix, base_model = excluded.base_model,
+                           manifest_sha256 = excluded.manifest_sha256, activated_at = now(),
+                           requested_at = greatest(a.requested_at, excluded.requested_at)""",
+                    team_id,
+                    user_id,
+                    found["run_id"],
+                    found["prefix"],
+                    found["manifest_sha256"],
+                    found["base_model"],
+                    found["requested_at"],
+                )
+                await connection.execute(
+                    """insert into gateway.adapter_choices (request_id, team_id, user_id, action, run_id)
+                       values ($1, $2, $3, $4, $5)""",
+                    request_id,
+                    team_id,
+                    user_id,
+                    "rollback" if run_id is None else "activate",
+                    found["run_id"],
+                )
+        return AdapterRef(
+            run_id=found["run_id"], prefix=found["prefix"], manifest_sha256=found["manifest_sha256"]
+        )
 
     async def fetch_active(self, team_id: str) -> list[ActivePersona]:
         """Everybody of a workspace who can answer now, the newest first."""

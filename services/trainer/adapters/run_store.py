@@ -6,21 +6,30 @@ import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from doppel.storage import ObjectMissing, Storage
 from proto.artifacts import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_WEIGHTS_FILE,
+    REPORT_FILE,
+    REPORT_PAGE_FILE,
+    REPORT_PLOT_FILE,
     SPLITS,
     AdapterManifest,
     CheckpointManifest,
     DatasetManifest,
     FileEntry,
+    ReportManifest,
     manifest_key,
     split_file,
 )
 from proto.errors import ArtifactCorrupt
+from proto.report import Measures, VoiceReport
+from services.trainer.core.report_page import render_page
+
+MEASURES_FILE: Final = "measures.json"
 
 
 class RunStore:
@@ -83,6 +92,11 @@ class RunStore:
         await self.remove(folder)
         return sha256
 
+    async def store_curves(self, prefix: str, folder: Path) -> None:
+        """What TensorBoard reads; each time the whole, under the same name."""
+        for path in await asyncio.to_thread(lambda: sorted(folder.glob("events.*"))):
+            await self._storage.put_file(f"{prefix}/{path.name}", path)
+
     async def store_adapter_files(self, prefix: str, folder: Path) -> tuple[FileEntry, ...]:
         """The two PEFT files."""
         return await self._store(prefix, folder, [ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE])
@@ -95,6 +109,34 @@ class RunStore:
         """Delete everything under these prefixes; rows no longer name them."""
         for prefix in prefixes:
             await self._storage.delete(await self._storage.list_keys(prefix.rstrip("/") + "/"))
+
+    async def forget_all_but(self, prefix: str, kept: Sequence[str]) -> int:
+        """Delete everything under `prefix` that lies under none of `kept`; returns how many objects went."""
+        keys = await self._storage.list_keys(prefix.rstrip("/") + "/")
+        gone = [key for key in keys if not any(key.startswith(one.rstrip("/") + "/") for one in kept)]
+        await self._storage.delete(gone)
+        return len(gone)
+
+    async def read_measures(self, folder: Path) -> Measures:
+        """What the child has measured."""
+        return Measures.model_validate_json(await asyncio.to_thread((folder / MEASURES_FILE).read_bytes))
+
+    async def store_report(self, prefix: str, folder: Path, report: VoiceReport) -> str:
+        """The report as JSON, as a page, and its plot; manifest last. Returns the manifest's SHA-256."""
+
+        def write() -> None:
+            plot = (folder / REPORT_PLOT_FILE).read_bytes()
+            (folder / REPORT_FILE).write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            (folder / REPORT_PAGE_FILE).write_text(render_page(report, plot), encoding="utf-8")
+
+        await asyncio.to_thread(write)
+        names = (REPORT_FILE, REPORT_PAGE_FILE, REPORT_PLOT_FILE)
+        manifest = ReportManifest(
+            created_at=report.created_at,
+            files=await self._store(prefix, folder, names),
+            run_id=report.run_id,
+        )
+        return await self._storage.put_model(manifest_key(prefix), manifest)
 
     async def remove(self, folder: Path) -> None:
         """Remove a local folder."""

@@ -9,6 +9,8 @@ from proto.body import Body
 from services.trainer.core.plan import Device, Plan
 from services.trainer.core.shape import ModelShape
 
+CURVES_FOLDER = "tensorboard"  # in the work folder; uploaded beside the checkpoints
+DISK_FULL = "The trainer's disk is full. Free some space there and train again."
 MAX_LINE_BYTES = 4096  # one write of at most PIPE_BUF bytes never mixes with another
 
 FailureCode = Literal[
@@ -18,6 +20,7 @@ FailureCode = Literal[
     "base_mismatch",
     "checkpoint_corrupt",
     "dataset_corrupt",
+    "disk_full",
     "internal",
 ]
 
@@ -28,6 +31,7 @@ class Job(Body):
     run_id: UUID
     base_model: str
     base_folder: str
+    base_sha256: str = Field(default="", description="A checkpoint of another base is none of this run's.")
     dataset_folder: str
     work_folder: str = Field(description="Checkpoints go to checkpoints/<step>, the result to adapter/.")
     resume_folder: str | None = None
@@ -65,10 +69,11 @@ class CheckpointWritten(Body):
 
 
 class Finished(Body):
-    """The adapter lies complete in `folder`."""
+    """The adapter lies complete in `folder`, ``measures.json`` and ``loss.png`` in `report_folder`."""
 
     event: Literal["finished"] = "finished"
     folder: str
+    report_folder: str
     step_count: NonNegativeInt
     best_step: NonNegativeInt
     sample_count: NonNegativeInt

@@ -1,9 +1,10 @@
 """From dataset size, model size and wishes to a validated plan of one run."""
 
 import math
-from typing import Literal
+from difflib import get_close_matches
+from typing import Final, Literal
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from proto.body import Body
 from proto.errors import DatasetTooSmall, PlanInvalid
@@ -25,15 +26,17 @@ class Plan(Body):
     step_count: PositiveInt
     warmup_steps: NonNegativeInt
     batch_size: PositiveInt  # samples per optimizer step
-    micro_batch_tokens: PositiveInt  # padded tokens per forward pass
+    micro_batch_tokens: PositiveInt  # tokens per forward pass
     max_seq_len: PositiveInt
     validation_steps: PositiveInt  # steps between two looks at the held-out loss; a checkpoint follows each
     patience: PositiveInt  # looks without improvement before stopping early
     validation_samples: PositiveInt  # at most this many are measured at each look
     test_samples: PositiveInt  # and at the end, for the gate
-    weight_decay: float = 0.01
+    weight_decay: NonNegativeFloat = 0.01
     gradient_norm: PositiveFloat = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
+    recompute: Literal["auto", "on", "off"] = "auto"
     seed: NonNegativeInt = 0
 
 
@@ -43,10 +46,11 @@ class Preset(Body):
     lora_rank: PositiveInt
     lora_alpha: PositiveFloat
     learning_rate: PositiveFloat
-    batch_size: PositiveInt
+    batch_size: PositiveInt  # halved for small datasets, so that an epoch has `epoch_steps`
+    epoch_steps: PositiveInt
     epochs: PositiveInt
+    samples_twice: PositiveInt  # of a larger dataset only so many are shown again
     steps_per_epoch: PositiveInt  # at most
-    max_steps: PositiveInt
     micro_batch_tokens: PositiveInt
     max_seq_len: PositiveInt
     test_samples: PositiveInt
@@ -56,31 +60,39 @@ SMALL_ON_CPU = Preset(
     lora_rank=16,
     lora_alpha=32,
     learning_rate=1e-3,
-    batch_size=8,
+    batch_size=32,
+    epoch_steps=60,
     epochs=2,
-    steps_per_epoch=200,
-    max_steps=28,  # about two minutes of SmolLM2-135M on two cores
+    samples_twice=500,
+    steps_per_epoch=1000,
     micro_batch_tokens=768,
     max_seq_len=192,
-    test_samples=24,
+    test_samples=48,
 )
 SMALL = SMALL_ON_CPU.model_copy(
-    update={"max_steps": 400, "micro_batch_tokens": 8192, "max_seq_len": 1024, "test_samples": 256}
+    update={
+        "epochs": 3,
+        "samples_twice": 5000,
+        "micro_batch_tokens": 8192,
+        "max_seq_len": 1024,
+        "test_samples": 256,
+    }
 )
 LARGE = Preset(
     lora_rank=32,
     lora_alpha=64,
     learning_rate=3e-4,
     batch_size=128,
+    epoch_steps=16,
     epochs=2,
+    samples_twice=1_000_000,
     steps_per_epoch=200,
-    max_steps=400,
     micro_batch_tokens=2048,
     max_seq_len=2048,
     test_samples=256,
 )
+SMALLEST_BATCH = 8
 LOOK_AT_LEAST_EVERY = 25  # steps; a killed worker costs no more than these
-STEPS_PER_EPOCH_AT_LEAST = 16  # a small dataset gets a smaller batch rather than three steps
 
 
 def plan_run(
@@ -97,30 +109,16 @@ def plan_run(
     if samples.train < min_samples or not samples.validation or not samples.test:
         raise DatasetTooSmall(user_id, samples.total, min_samples)
     preset = preset_for(shape, device)
+    check_overrides(overrides, shape, max_lora_rank=max_lora_rank)
     rank = overrides.lora_rank or min(preset.lora_rank, max_lora_rank)
-    if rank > max_lora_rank:
-        raise PlanInvalid(
-            f"lora_rank {rank} is more than this deployment serves; use at most {max_lora_rank}."
-        )
-    if overrides.max_seq_len and overrides.max_seq_len > shape.max_positions:
-        raise PlanInvalid(
-            f"max_seq_len {overrides.max_seq_len} is more than the base model reads; "
-            f"use at most {shape.max_positions}."
-        )
     batch_size = min(overrides.batch_size or _batch_size(preset, samples.train), samples.train)
-    epochs = overrides.epochs or preset.epochs
-    steps_per_epoch = math.ceil(samples.train / batch_size)
-    step_count = steps_per_epoch * epochs
-    if overrides.epochs is None:
-        step_count = min(step_count, preset.steps_per_epoch * epochs, preset.max_steps)
-    if overrides.max_steps is not None:
-        step_count = min(overrides.max_steps, step_count) if overrides.epochs else overrides.max_steps
+    step_count = _step_count(preset, overrides, samples.train, batch_size)
     warmup_ratio = 0.1 if overrides.warmup_ratio is None else overrides.warmup_ratio
-    return Plan(
+    chosen = Plan(
         lora_rank=rank,
         lora_alpha=overrides.lora_alpha or preset.lora_alpha * rank / preset.lora_rank,
         learning_rate=overrides.learning_rate or preset.learning_rate,
-        epochs=max(epochs, math.ceil(step_count / steps_per_epoch)),
+        epochs=math.ceil(step_count / math.ceil(samples.train / batch_size)),
         step_count=step_count,
         warmup_steps=min(round(step_count * warmup_ratio), step_count - 1),
         batch_size=batch_size,
@@ -130,8 +128,58 @@ def plan_run(
         patience=2,
         validation_samples=max(1, preset.test_samples // 2),
         test_samples=preset.test_samples,
-        seed=overrides.seed or 0,
     )
+    said = overrides.model_dump(exclude_none=True, include=set(AS_SAID))
+    return Plan.model_validate(chosen.model_dump() | said)
+
+
+AS_SAID: Final = (
+    "weight_decay",
+    "gradient_norm",
+    "validation_steps",
+    "patience",
+    "validation_samples",
+    "test_samples",
+    "micro_batch_tokens",
+    "precision",
+    "compile",
+    "recompute",
+    "seed",
+)
+"""Knobs that go into the plan as they are."""
+
+
+def check_overrides(overrides: RecipeOverrides, shape: ModelShape, *, max_lora_rank: int) -> None:
+    """Refuse what this deployment or this base can't do, and knobs that there are not. Raises PlanInvalid."""
+    for name in overrides.model_extra or {}:
+        near = get_close_matches(name, RecipeOverrides.model_fields, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(RecipeOverrides.model_fields)}."
+        raise PlanInvalid(f"The recipe has no knob {_quoted(name)}; {hint}")
+    if overrides.lora_rank and overrides.lora_rank > max_lora_rank:
+        raise PlanInvalid(
+            f"lora_rank {overrides.lora_rank} is more than this deployment serves; use at most {max_lora_rank}."
+        )
+    if overrides.max_seq_len and overrides.max_seq_len > shape.max_positions:
+        raise PlanInvalid(
+            f"max_seq_len {overrides.max_seq_len} is more than the base model reads; "
+            f"use at most {shape.max_positions}."
+        )
+
+
+def _quoted(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-." else "?" for c in name[:40])
+
+
+def _step_count(preset: Preset, overrides: RecipeOverrides, train_samples: int, batch_size: int) -> int:
+    """Small datasets are shown a few times, large ones once and a little: 150 don't overfit, 20,000 are all used."""
+    per_epoch = math.ceil(train_samples / batch_size)
+    if overrides.epochs is not None:
+        steps = per_epoch * overrides.epochs
+        return min(steps, overrides.max_steps or steps)
+    if overrides.max_steps is not None:
+        return overrides.max_steps
+    again = math.ceil(min(train_samples, preset.samples_twice) / batch_size)
+    return min(per_epoch, preset.steps_per_epoch) + (preset.epochs - 1) * min(again, preset.steps_per_epoch)
 
 
 def preset_for(shape: ModelShape, device: Device) -> Preset:
@@ -144,7 +192,7 @@ def preset_for(shape: ModelShape, device: Device) -> Preset:
 def _batch_size(preset: Preset, train_samples: int) -> int:
     """The preset's batch, halved until an epoch has enough steps to learn from."""
     batch_size = preset.batch_size
-    while batch_size > 8 and train_samples / batch_size < STEPS_PER_EPOCH_AT_LEAST:
+    while batch_size > SMALLEST_BATCH and train_samples / batch_size < preset.epoch_steps:
         batch_size //= 2
     return batch_size
 

@@ -6,11 +6,21 @@ from pydantic import AwareDatetime
 
 from proto.body import Body, ErrorInfo
 from proto.errors import Cancelled, DoppelError
+from proto.report import ReportRef
 from proto.train import AdapterRef, RunState, TrainResult
 from services.trainer.core.job import Finished
 
 MAX_CRASHES = 12  # a run that ended its workers so often will do so again
 MAX_CHILD_KILLS = 4  # after the second the passes shrink; then it is the machine that is too small
+
+
+class Withdrawn(Cancelled):
+    """The person has said no while their training ran."""
+
+    def __init__(self, user_id: str) -> None:
+        DoppelError.__init__(
+            self, f"<@{user_id}> has said no meanwhile, so the training was stopped. Nothing of it is left."
+        )
 
 
 class Run(Body):
@@ -34,15 +44,33 @@ def ended_with(run: Run, error: ErrorInfo) -> TrainResult:
     return _result(run, state=state, error=error)
 
 
-def rejected(run: Run, finished: Finished, reason: str, *, base_model: str) -> TrainResult:
+def rejected(
+    run: Run, finished: Finished, reason: str, *, base_model: str, report: ReportRef | None = None
+) -> TrainResult:
     """The gate said no; the former adapter stays."""
     error = ErrorInfo(code="rejected", message=reason)
-    return _result(run, state=RunState.REJECTED, finished=finished, base_model=base_model, error=error)
+    return _result(
+        run, state=RunState.REJECTED, finished=finished, base_model=base_model, error=error, report=report
+    )
 
 
-def published(run: Run, finished: Finished, adapter: AdapterRef, *, base_model: str) -> TrainResult:
+def published(
+    run: Run,
+    finished: Finished,
+    adapter: AdapterRef,
+    *,
+    base_model: str,
+    report: ReportRef | None = None,
+) -> TrainResult:
     """A new adapter."""
-    return _result(run, state=RunState.PUBLISHED, finished=finished, base_model=base_model, adapter=adapter)
+    return _result(
+        run,
+        state=RunState.PUBLISHED,
+        finished=finished,
+        base_model=base_model,
+        adapter=adapter,
+        report=report,
+    )
 
 
 def result_key(result: TrainResult) -> str:
@@ -58,6 +86,7 @@ def _result(
     base_model: str | None = None,
     adapter: AdapterRef | None = None,
     error: ErrorInfo | None = None,
+    report: ReportRef | None = None,
 ) -> TrainResult:
     return TrainResult(
         request_id=run.request_id,
@@ -73,5 +102,6 @@ def _result(
         base_test_loss=finished.base_test_loss if finished else None,
         test_loss=finished.test_loss if finished else None,
         train_s=finished.train_s if finished else None,
+        report=report,
         error=error,
     )

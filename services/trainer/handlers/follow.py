@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from proto.artifacts import checkpoint_prefix
+from doppel.transient import is_transient
+from proto.artifacts import checkpoint_prefix, curves_prefix
 from proto.errors import (
     ArtifactCorrupt,
     BaseModelCorrupt,
@@ -17,18 +19,29 @@ from proto.errors import (
 )
 from services.trainer.adapters.child import Child, started
 from services.trainer.adapters.lease import kept
-from services.trainer.core.job import CheckpointWritten, Failed, Finished, Job, Progressed, Stopped
+from services.trainer.core.job import (
+    CURVES_FOLDER,
+    CheckpointWritten,
+    Failed,
+    Finished,
+    Job,
+    Progressed,
+    Stopped,
+)
 from services.trainer.core.plan import Plan
 from services.trainer.core.run import MAX_CHILD_KILLS
 from services.trainer.core.throttle import Throttle
-from services.trainer.handlers.news import say_progress
+from services.trainer.handlers.news import say_progress, tell_the_queue
 from services.trainer.handlers.options import Attempt, Tools
 from services.trainer.repository import CheckpointRow
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 RENEWS_PER_LEASE: Final = 3
 KEPT_CHECKPOINTS: Final = 2
+AWAY_S: Final = 600.0  # after that the run goes back and is resumed from its last stored checkpoint
+RETRY_S: Final = 2.0
 
 
 async def follow(tools: Tools, attempt: Attempt, cancelled: asyncio.Event) -> Finished:
@@ -42,6 +55,7 @@ async def follow(tools: Tools, attempt: Attempt, cancelled: asyncio.Event) -> Fi
         run_id=run.run_id,
         base_model=attempt.decided.base.manifest.name,
         base_folder=str(attempt.decided.base.folder.resolve()),
+        base_sha256=attempt.decided.base.manifest.content_sha256,
         dataset_folder=str(dataset_folder),
         work_folder=str(attempt.work),
         resume_folder=str(attempt.work / "resume") if resumed else None,
@@ -66,7 +80,10 @@ async def follow(tools: Tools, attempt: Attempt, cancelled: asyncio.Event) -> Fi
             await tools.stopping()
             child.terminate()
 
-        watchers = (obey_cancel, obey_stop)
+        async def tell() -> None:
+            await tell_the_queue(tools.bus, tools.queue, every_s=tools.options.queue_poll_s)
+
+        watchers = (obey_cancel, obey_stop, tell)
         async with kept(renew, every_s=lease_ttl_s / RENEWS_PER_LEASE, watchers=watchers):
             return await _listen(tools, attempt, child, resumed)
 
@@ -93,6 +110,7 @@ async def _listen(tools: Tools, attempt: Attempt, child: Child, resumed: Checkpo
                 case CheckpointWritten():
                     await _store_checkpoint(tools, attempt, event)
                 case Finished():
+                    await _store_curves(tools, attempt)
                     return event
                 case Stopped():
                     raise TransientError("This training goes on elsewhere.", delay_s=0.1)
@@ -135,12 +153,35 @@ async def _fetch_newest_checkpoint(tools: Tools, attempt: Attempt) -> Checkpoint
     return None
 
 
+async def _patiently(store: Callable[[], Awaitable[T]]) -> T:
+    """While bucket or database are away the child goes on, up to what the pipe between us holds; then it waits too."""
+    async with asyncio.timeout(AWAY_S):
+        while True:
+            try:
+                return await store()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("not stored yet", extra={"error": type(error).__name__})
+            await asyncio.sleep(RETRY_S)
+
+
+async def _store_curves(tools: Tools, attempt: Attempt) -> None:
+    run = attempt.run
+    prefix = curves_prefix(run.team_id, run.user_id, run.run_id, attempt.lease.fence)
+    await _patiently(lambda: tools.store.store_curves(prefix, attempt.work / CURVES_FOLDER))
+
+
 async def _store_checkpoint(tools: Tools, attempt: Attempt, event: CheckpointWritten) -> None:
     """Objects under our fence, then the row, then the older ones go."""
-    run, fence = attempt.run, attempt.lease.fence
+    run, fence, store = attempt.run, attempt.lease.fence, tools.store
     prefix = checkpoint_prefix(run.team_id, run.user_id, run.run_id, fence, event.step)
-    sha256 = await tools.store.store_checkpoint(
-        prefix, Path(event.folder), run_id=run.run_id, fence=fence, step=event.step
+    folder = Path(event.folder)
+    sha256 = await _patiently(
+        lambda: store.store_checkpoint(prefix, folder, run_id=run.run_id, fence=fence, step=event.step)
     )
-    await tools.runs.add_checkpoint(run, CheckpointRow(fence, event.step, prefix, sha256))
-    await tools.store.forget(await tools.runs.forget_checkpoints(run, keep=KEPT_CHECKPOINTS))
+    row = CheckpointRow(fence, event.step, prefix, sha256)
+    await _patiently(lambda: tools.runs.add_checkpoint(run, row))
+    await _store_curves(tools, attempt)
+    old = await _patiently(lambda: tools.runs.forget_checkpoints(run, keep=KEPT_CHECKPOINTS))
+    await _patiently(lambda: store.forget(old))

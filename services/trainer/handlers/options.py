@@ -14,6 +14,7 @@ from services.trainer.adapters.run_store import RunStore
 from services.trainer.core.plan import Device, Plan
 from services.trainer.core.run import Run
 from services.trainer.core.shape import ModelShape
+from services.trainer.handlers.news import Queue
 from services.trainer.repository import Lease, Runs
 
 
@@ -39,6 +40,8 @@ class Options:
     queue_poll_s: float
     api_allowed: bool  # the operator's word that what Slack's API gave may be trained on
     environment: Mapping[str, str] = field(repr=False)  # of the child
+    adapters_kept: int = 5
+    code_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Tools:
     base_models: BaseModels
     gauges: Gauges
     options: Options
+    queue: Queue
     stopping: Callable[[], Awaitable[None]]  # returns once SIGTERM came
 
 

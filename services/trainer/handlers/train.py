@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,12 +22,14 @@ from proto.errors import (
     PermanentError,
     Refusal,
     SourceNotAllowed,
+    TrainingFailed,
     TransientError,
 )
 from proto.train import TrainRequest, TrainResult, run_id_of
 from services.trainer.adapters.child import ChildKilled
+from services.trainer.core.job import DISK_FULL
 from services.trainer.core.plan import is_source_allowed, plan_run
-from services.trainer.core.run import MAX_CRASHES, Run, ended_in, result_key
+from services.trainer.core.run import MAX_CRASHES, Run, Withdrawn, ended_in, result_key
 from services.trainer.core.shape import ModelShape, parse_shape
 from services.trainer.handlers.conclude import conclude, whole_run
 from services.trainer.handlers.follow import follow
@@ -81,20 +84,24 @@ class Handlers:
         try:
             if cancelled.is_set():
                 raise Cancelled
-            decided = await self._decide(run, request, known)
-        except (Refusal, PermanentError) as error:
-            await runs.end(run, None, ended_in(run, error))  # nothing where no row is
-            raise
+            with no_room_is_final():
+                decided = await self._decide(run, request, known)
+        except (Refusal, PermanentError) as raised:
+            error = in_mid_run(run, raised) if known else raised
+            if await runs.end(run, None, ended_in(run, error)):  # false where no row is
+                await self._forget(run)
+            raise error from raised
         held = await runs.acquire(
             run, decided.dataset_id, decided.plan, base_model=decided.base.manifest.name
         )
         if isinstance(held, Busy):
-            await say_progress(self.tools.bus, run, "queued")
+            await say_progress(self.tools.bus, run, "queued", queue_position=1)
             raise TransientError("A training is under way.", delay_s=held.retry_s or options.queue_poll_s)
         async with self._ended_well(run, held):
             if held.crashes >= MAX_CRASHES:
                 raise Crashed
-            return await self._attempt(run, held, decided, cancelled)
+            with no_room_is_final():
+                return await self._attempt(run, held, decided, cancelled)
 
     async def _decide(self, run: Run, request: TrainRequest, known: KnownRun | None) -> Decided:
         """Consent, dataset, base model, plan."""
@@ -140,20 +147,41 @@ class Handlers:
         runs, crashed = self.tools.runs, False
         try:
             yield
-        except (Refusal, PermanentError) as error:
+        except (Refusal, PermanentError) as raised:
+            error = in_mid_run(run, raised)
             await runs.end(run, lease.fence, ended_in(run, error))
             self.tools.gauges.ended("cancelled" if isinstance(error, Cancelled) else "failed")
-            await runs.forget_checkpoints(run, keep=0)
-            await self.tools.store.forget([whole_run(run)])
-            raise
+            await self._forget(run)
+            raise error from raised
         except ChildKilled as error:
             crashed = error.crashed
             raise
         finally:
             await runs.release(run, lease.fence, crashed=crashed)  # nothing where the run has ended
 
+    async def _forget(self, run: Run) -> None:
+        """Of a run that came to nothing nothing stays."""
+        await self.tools.runs.forget_checkpoints(run, keep=0)
+        await self.tools.store.forget([whole_run(run)])
+
     async def _publish(self, result: TrainResult) -> None:
         await self.tools.bus.publish(subjects.TRAIN_RESULT, result, key=result_key(result))
+
+
+def in_mid_run(run: Run, error: Refusal | PermanentError) -> Refusal | PermanentError:
+    """A consent that is gone while the run is under way cancels it."""
+    return Withdrawn(run.user_id) if isinstance(error, NoConsent) else error
+
+
+@contextlib.contextmanager
+def no_room_is_final() -> Generator[None]:
+    """A full disk of ours does not empty itself by trying again: say so. Raises TrainingFailed."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TrainingFailed(DISK_FULL) from error
 
 
 def read_shape(folder: Path) -> ModelShape:

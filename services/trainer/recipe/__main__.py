@@ -4,6 +4,7 @@ JSON lines (`services.trainer.core.job`) go to stdout, everything else to stderr
 says how it ended.
 """
 
+import errno
 import math
 import os
 import sys
@@ -11,8 +12,10 @@ import time
 import traceback
 from pathlib import Path
 
-from proto.artifacts import Split
+from proto.artifacts import SPLITS, Split
 from services.trainer.core.job import (
+    CURVES_FOLDER,
+    DISK_FULL,
     CheckpointWritten,
     Event,
     Failed,
@@ -25,6 +28,7 @@ from services.trainer.core.job import (
 )
 from services.trainer.recipe.control import ParentControl, Stop, die_with_parent
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NICE = 5  # the parent's heartbeats and the other services come first
 
 
@@ -46,9 +50,12 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
     import torch
 
     from doppel.basemodel.prompt import PromptEncoder
-    from services.trainer.recipe.data import Example, load_examples
-    from services.trainer.recipe.evaluate import base_and_adapter_loss
+    from services.trainer.core.effort import effort_on
+    from services.trainer.recipe.curves import Curves
+    from services.trainer.recipe.data import Example, load_examples, read_samples
+    from services.trainer.recipe.history import History
     from services.trainer.recipe.loop import train
+    from services.trainer.recipe.measure import Subject, measure, write_files
     from services.trainer.recipe.model import PersonaModel
 
     torch.set_num_threads(job.threads)
@@ -80,30 +87,68 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
         device=job.device,
     )
     began = time.monotonic()
+    resume_folder = Path(job.resume_folder) if job.resume_folder else None
+    history = History.read(resume_folder)
+    curves = Curves(work / CURVES_FOLDER, history)
+    model.base_sha256 = job.base_sha256
+
+    def report(event: Progressed) -> None:
+        history.note(event)
+        curves.note(event)
+        lines.send(event)
+
+    def store(step: int, folder: Path) -> None:
+        history.write(folder)
+        curves.flush()
+        lines.send(CheckpointWritten(step=step, folder=str(folder)))
+
     position = train(
         model,
         train_examples,
         validation_examples,
         plan,
         work_folder=work,
-        resume_folder=Path(job.resume_folder) if job.resume_folder else None,
-        report=lines.send,
-        store=lambda step, folder: lines.send(CheckpointWritten(step=step, folder=str(folder))),
+        resume_folder=resume_folder,
+        report=report,
+        store=store,
         control=control,
     )
+    curves.close()
     lines.send(Progressed(stage="evaluating", step=position.step, total=plan.step_count))
-    base_loss, loss = base_and_adapter_loss(
-        model, test_examples, tokens=position.micro_batch_tokens, control=control
+    history.measured(position.best_step, position.best_loss)
+    train_samples, validation_samples, test_samples = (
+        tuple(read_samples(dataset, split)) for split in SPLITS
     )
+    subject = Subject(
+        model,
+        encoder,
+        job.system,
+        plan.max_seq_len,
+        position.micro_batch_tokens,
+        plan.seed,
+        train_samples,
+        validation_samples,
+        test_samples,
+    )
+    measures = measure(
+        subject,
+        test_examples,
+        effort_on(job.device),
+        validation_loss=position.best_loss,
+        curve=history.curve,
+        control=control,
+    )
+    write_files(measures, work / "report", best_step=position.best_step)
     folder = work / "adapter"
     model.export(folder, base_model=job.base_model)
     return Finished(
         folder=str(folder),
+        report_folder=str(work / "report"),
         step_count=position.step,
         best_step=position.best_step,
         sample_count=len(train_examples),
-        base_test_loss=base_loss,
-        test_loss=loss,
+        base_test_loss=measures.base_test_loss,
+        test_loss=measures.test_loss,
         validation_loss=position.best_loss,
         precision=position.precision,
         train_s=position.train_s or time.monotonic() - began,
@@ -132,9 +177,19 @@ REASONS: dict[str, tuple[FailureCode, str]] = {
 }
 
 
+def is_disk_full(error: BaseException | None) -> bool:
+    """Python's file errors have a number; those of safetensors only a sentence."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    said = type(error).__name__ == "SafetensorError" and f"os error {errno.ENOSPC}" in str(error)
+    return said or (error is not None and is_disk_full(error.__cause__))
+
+
 def failed(error: Exception) -> Failed:
     """What went wrong, by its class: an exception's own text may hold data, the places in the code never do."""
     code, reason = REASONS.get(type(error).__name__, ("internal", "The training ended in an error of ours."))
+    if is_disk_full(error):
+        code, reason = "disk_full", DISK_FULL
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     places = " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
     return Failed(code=code, reason=reason, stack=f"{type(error).__name__} {places}")

@@ -31,7 +31,11 @@ class Position:
 
     precision: str
     micro_batch_tokens: int
+    base_sha256: str = ""
+    compiled: bool = False
+    recompute: bool = False
     step: int = 0
+    base_loss: float | None = None  # the first look: the plain base
     best_step: int = 0
     best_loss: float = float("inf")
     looks_without_gain: int = 0
@@ -67,6 +71,8 @@ def load(
     """Put the state back; returns the position and the best adapter so far. Raises CheckpointCorrupt."""
     try:
         position = read_position(folder)
+        if position.base_sha256 != model.base_sha256:
+            raise CheckpointCorrupt(folder.name)
         lora = load_file(folder / LORA_FILE)
         best = lora if position.best_step == position.step else load_file(folder / BEST_FILE)
         state = load_file(folder / OPTIMIZER_FILE)

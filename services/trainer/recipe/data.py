@@ -48,6 +48,8 @@ class MicroBatch:
 
     tokens: Tensor  # [batch, seq]
     targets: Tensor  # [batch, seq]; the token that follows, or IGNORE
+    lengths: tuple[int, ...]  # of each row, without its padding
+    shared: int = 0  # so many first tokens are the same in every row, and none of them has a target
 
     @property
     def trained_tokens(self) -> int:
@@ -141,4 +143,14 @@ def _pad(examples: Sequence[Example], device: str) -> MicroBatch:
         tokens[row, : len(ids)] = ids
         first = max(example.prompt_length, 1)  # the first token of all follows nothing
         targets[row, first - 1 : len(ids) - 1] = ids[first:]
-    return MicroBatch(tokens.to(device), targets.to(device))
+    lengths = tuple(map(len, examples))
+    return MicroBatch(tokens.to(device), targets.to(device), lengths, shared_length(examples))
+
+
+def shared_length(examples: Sequence[Example]) -> int:
+    """How many first tokens all of them have in common, before the first one that foretells a word of the persona's."""
+    first, limit = examples[0].ids, min(example.prompt_length for example in examples) - 1
+    for example in examples[1:]:
+        same = (i for i in range(limit) if example.ids[i] != first[i])
+        limit = next(same, limit)
+    return max(0, limit) if len(examples) > 1 else 0

@@ -14,15 +14,14 @@ from services.trainer.core.plan import Plan
 from services.trainer.core.schedule import learning_rate
 from services.trainer.recipe import checkpoint
 from services.trainer.recipe.checkpoint import Position
+from services.trainer.recipe.choices import apply, choose
 from services.trainer.recipe.control import Control, Stop
 from services.trainer.recipe.data import Example, batch_of_step, micro_batches
 from services.trainer.recipe.evaluate import held_out_loss
 from services.trainer.recipe.model import PersonaModel
 
 RETRY_SCALE = 0.3  # of the learning rate, after the first time that a loss is no number
-BF16_GAIN = 1.15  # bf16 must be so much faster to be worth its noise
-PROBE_TOKENS = 256
-PROBE_PARAMETERS = 20_000_000  # smaller models are fast enough either way
+DIVERGED_NATS = 1.0  # held-out loss so far above the plain base's: it unlearns, and more steps won't help
 BETAS = (0.9, 0.95)
 
 
@@ -57,20 +56,53 @@ def train(
     parameters = list(model.lora_parameters().values())
     optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=BETAS, weight_decay=plan.weight_decay, fused=True)
     if resume_folder is None:
-        if choose_bf16(model, train_examples, plan):
-            model.to_bf16()
-        position = Position(model.precision, plan.micro_batch_tokens)
+        bf16, compiled, recompute = choose(model, train_examples, plan)
+        apply(model, bf16=bf16, compiled=compiled, recompute=recompute)
+        position = Position(
+            model.precision,
+            plan.micro_batch_tokens,
+            model.base_sha256,
+            compiled=compiled,
+            recompute=recompute,
+        )
         best_lora = model.lora_state()
     else:
         position, best_lora = checkpoint.load(resume_folder, model, optimizer)
         position.micro_batch_tokens = min(position.micro_batch_tokens, plan.micro_batch_tokens)
-        if position.precision == "bf16" and model.precision != "bf16":
-            model.to_bf16()
+        apply(
+            model,
+            bf16=position.precision == "bf16",
+            compiled=position.compiled,
+            recompute=position.recompute,
+        )
 
     def save_checkpoint() -> None:
         folder = work_folder / "checkpoints" / f"{position.step:08d}"
         checkpoint.save(folder, model, optimizer, position, best_lora)
         store(position.step, folder)
+
+    def smaller_passes(error: RuntimeError, samples: Sequence[Example]) -> None:
+        """Half the pass, twice as many of them: the same step. At one sample, keep no activations; then give up."""
+        if not is_out_of_memory(error):
+            raise error
+        optimizer.zero_grad(set_to_none=True)
+        if position.micro_batch_tokens > min(map(len, samples)):
+            position.micro_batch_tokens //= 2
+        elif not position.recompute:
+            position.recompute = model.layers.checkpointing = True
+        else:
+            raise OutOfMemory from error
+        if model.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def start_again() -> None:
+        """Back to the best adapter with a fresh optimizer and a lower rate; the step goes back with it. Once."""
+        if position.retries:
+            raise Diverged
+        position.retries, position.learning_rate_scale = 1, RETRY_SCALE
+        position.step, position.looks_without_gain = position.best_step, 0
+        model.load_lora_state(best_lora)
+        optimizer.state.clear()
 
     began, first_step, earlier_s = time.monotonic(), position.step, position.train_s
     train_loss: float | None = None
@@ -85,9 +117,18 @@ def train(
             if position.validated_step != position.step and (
                 done or position.step % plan.validation_steps == 0
             ):
-                validation_loss = held_out_loss(
-                    model, validation_examples, tokens=position.micro_batch_tokens, control=control
-                )
+                try:
+                    validation_loss = held_out_loss(
+                        model, validation_examples, tokens=position.micro_batch_tokens, control=control
+                    )
+                except RuntimeError as error:
+                    smaller_passes(error, validation_examples)
+                    continue
+                if position.base_loss is None:
+                    position.base_loss = validation_loss
+                elif not validation_loss < position.base_loss + DIVERGED_NATS:  # NaN, too
+                    start_again()
+                    continue
                 if validation_loss < position.best_loss:
                     position.best_loss, position.best_step = validation_loss, position.step
                     position.looks_without_gain, best_lora = 0, model.lora_state()
@@ -99,7 +140,7 @@ def train(
                 break
             control.check()
 
-            # 2. One optimizer step. Memory and numbers may fail; both have one remedy.
+            # 2. One optimizer step. Memory and numbers may fail; each has one remedy.
             batch = batch_of_step(train_examples, position.step, batch_size=plan.batch_size, seed=plan.seed)
             rate = position.learning_rate_scale * learning_rate(
                 position.step,
@@ -112,21 +153,10 @@ def train(
                     model, optimizer, parameters, batch, plan, position.micro_batch_tokens, rate
                 )
             except _NotFinite:
-                if position.retries:
-                    raise Diverged from None
-                # Back to the best adapter with a fresh optimizer and a lower rate; the step goes back with it.
-                position.retries, position.learning_rate_scale = 1, RETRY_SCALE
-                position.step, position.looks_without_gain = position.best_step, 0
-                model.load_lora_state(best_lora)
-                optimizer.state.clear()
+                start_again()
                 continue
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                optimizer.zero_grad(set_to_none=True)
-                if position.micro_batch_tokens <= min(len(example) for example in batch):
-                    raise OutOfMemory from error
-                position.micro_batch_tokens //= 2
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
+                smaller_passes(error, batch)
                 continue
             position.step += 1
             tokens_seen += sum(len(example) for example in batch)
@@ -183,30 +213,3 @@ def take_step(
 def is_out_of_memory(error: BaseException) -> bool:
     """CUDA has a class for it; the CPU's allocator only a sentence."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def choose_bf16(model: PersonaModel, examples: Sequence[Example], plan: Plan) -> bool:
-    """Whether bf16 pays on this CPU: by trying, since instruction sets, caches and thread counts all matter."""
-    if model.precision == "bf16" or plan.precision == "fp32":
-        return False
-    if plan.precision == "bf16":
-        return True
-    if model.shape.parameter_count < PROBE_PARAMETERS or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return False
-    batch = batch_of_step(examples, 0, batch_size=plan.batch_size, seed=plan.seed)
-    micro = next(micro_batches(batch, tokens=PROBE_TOKENS, device=model.device))
-
-    def seconds(precision: str) -> float:
-        model.precision = precision
-        best = math.inf
-        for _ in range(2):  # the first one warms up
-            began = time.monotonic()
-            model.summed_loss(micro).backward()
-            best = min(best, time.monotonic() - began)
-        return best
-
-    fp32_s, bf16_s = seconds("fp32"), seconds("bf16")
-    model.precision = "fp32"
-    for parameter in model.lora_parameters().values():
-        parameter.grad = None
-    return fp32_s > bf16_s * BF16_GAIN

@@ -22,7 +22,9 @@ from proto.artifacts import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE
 from proto.errors import BaseModelCorrupt
 from services.trainer.core.plan import Device
 from services.trainer.core.shape import ModelShape
-from services.trainer.recipe.data import IGNORE, MicroBatch
+from services.trainer.recipe.data import MicroBatch
+from services.trainer.recipe.kernels import head_loss
+from services.trainer.recipe.layers import Layers
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "output_proj"]
 INDEX_FILE = "model.safetensors.index.json"
@@ -39,10 +41,12 @@ class PersonaModel:
         self.shape = shape
         self.device: Device = device
         self.precision = "fp32"
+        self.base_sha256 = ""  # which base these weights are; a checkpoint remembers it
         self._rank, self._alpha = lora
         # The head is applied by hand, at trained positions only: with 49,152 words it costs as much as many layers.
         self._head: Tensor = decoder.tok_embeddings.weight if shape.tied else decoder.output.weight  # type: ignore[assignment, union-attr]
         decoder.output = nn.Identity()
+        self._layers: Layers | None = None  # made when the base's tensors are in their last precision
 
     @classmethod
     def load(
@@ -88,6 +92,8 @@ class PersonaModel:
         _put_base(decoder, _read_base(folder, dtype), shape)
         for name, parameter in decoder.named_parameters():
             parameter.requires_grad_(is_lora(name))  # load_state_dict(assign=True) forgets this
+            if is_norm(name):  # torch has no fast norm of mixed precisions
+                parameter.data = parameter.data.float()
         decoder.to(device)
         model = cls(decoder, shape, device=device, lora=(rank, alpha))
         if device == "cuda":
@@ -95,12 +101,13 @@ class PersonaModel:
         return model
 
     def to_bf16(self) -> None:
-        """Halve the base; the LoRA stays fp32 and meets it under autocast."""
+        """Halve the base. The LoRA and the norms' few weights stay fp32."""
         for name, parameter in self.decoder.named_parameters():
-            if not is_lora(name):
+            if not (is_lora(name) or is_norm(name)):
                 parameter.data = parameter.data.to(torch.bfloat16)
         self._head.data = self._head.data.to(torch.bfloat16)
         self.precision = "bf16"
+        self._layers = None
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Matrix products in bf16 where the base is bf16."""
@@ -115,13 +122,29 @@ class PersonaModel:
         with self.autocast():
             return F.linear(self.hidden(tokens).to(self._head.dtype), self._head).float()
 
+    def next_logits(self, tokens: Tensor, *, mask: Tensor, positions: Tensor) -> Tensor:
+        """Of the token that follows each row, with key-value caches set up: [batch, seq] → [batch, vocabulary]."""
+        with self.autocast():
+            last = self.decoder(tokens, mask=mask, input_pos=positions)[:, -1]  # [batch, hidden]
+            return F.linear(last.to(self._head.dtype), self._head).float()
+
+    def likeliest(self, batch: MicroBatch) -> Tensor:
+        """The token that greedy decoding would write at each of the persona's positions, row by row: [trained]."""
+        at_targets, _ = self.layers.hidden(batch)  # [trained, hidden]
+        return F.linear(at_targets.to(self._head.dtype), self._head).argmax(dim=-1)
+
     def summed_loss(self, batch: MicroBatch) -> Tensor:
         """Cross-entropy in nats, summed over the persona's tokens; logits are computed only there."""
-        keep = batch.targets != IGNORE  # [batch, seq]
-        with self.autocast():
-            at_targets = self.hidden(batch.tokens)[keep]  # [trained, hidden]
-            logits = F.linear(at_targets.to(self._head.dtype), self._head)  # [trained, vocabulary]
-        return F.cross_entropy(logits.float(), batch.targets[keep], reduction="sum")
+        at_targets, targets = self.layers.hidden(batch)  # [trained, hidden], [trained]
+        return head_loss(at_targets, self._head, targets)
+
+    @property
+    def layers(self) -> Layers:
+        """The fast way through the same weights."""
+        if self._layers is None:
+            with torch.inference_mode(False):  # a look at the held-out loss may come first
+                self._layers = Layers(self.decoder)
+        return self._layers
 
     def lora_parameters(self) -> dict[str, nn.Parameter]:
         """What is trained, by torchtune's names, in a fixed order."""
@@ -182,6 +205,11 @@ class PersonaModel:
 def is_lora(name: str) -> bool:
     """Whether a parameter belongs to the adapter."""
     return ".lora_a." in name or ".lora_b." in name
+
+
+def is_norm(name: str) -> bool:
+    """Whether a parameter is the weight of an RMSNorm."""
+    return name.endswith(".scale")
 
 
 def _base_files(folder: Path) -> Iterable[Path]:

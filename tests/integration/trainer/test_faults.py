@@ -48,6 +48,22 @@ async def test_a_killed_child_then_a_killed_worker_and_still_one_adapter(
     assert len(await desk.results(run_id)) == 1
 
 
+async def test_a_bucket_that_is_away_for_a_while_costs_a_wait_and_not_the_run(desk: Desk) -> None:
+    await desk.consent("U0ADA")
+    await desk.dataset("U0ADA")
+    await desk.start()
+    run_id = await desk.ask("U0ADA", max_steps=40, validation_steps=2, patience=100)
+    await desk.checkpointed(run_id)
+
+    os.kill(desk.servers.running.supervisor.pids["s3"], signal.SIGKILL)  # its supervisor brings it back
+
+    result = await desk.result(run_id)
+    assert result.state in {RunState.PUBLISHED, RunState.REJECTED}
+    row = await desk.row(run_id)
+    assert (row["fence"], row["handed_over"]) == (1, 0)  # nobody had to take it over
+    assert "not stored yet" in desk.log()
+
+
 async def test_sigterm_hands_the_run_over_with_its_checkpoint(desk: Desk) -> None:
     await desk.consent("U0ADA")
     await desk.dataset("U0ADA")

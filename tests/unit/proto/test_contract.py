@@ -6,17 +6,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from proto import subjects
+from proto.adapter import AdapterRequest
 from proto.generate import GenerateRequest
 from proto.persona import PersonaRequest
 from proto.scrape import ScrapeRequest
 from proto.slack import EventCallback, OtherEvent, SlackEvent
 from proto.train import TrainRequest
 
-COMMANDS = [ScrapeRequest, TrainRequest, GenerateRequest, PersonaRequest]
+COMMANDS = [ScrapeRequest, TrainRequest, GenerateRequest, PersonaRequest, AdapterRequest]
 MINIMAL = {
     ScrapeRequest: {"team_id": "T1", "source": "api"},
     TrainRequest: {"team_id": "T1", "user_id": "U1"},
     GenerateRequest: {"team_id": "T1", "turns": [{"role": "user", "content": "hi"}]},
+    AdapterRequest: {"team_id": "T1"},
     PersonaRequest: {"team_id": "T1", "user_id": "U1", "granted": True, "reason": "asked"},
 }
 MENTION = {

@@ -58,8 +58,58 @@ def test_a_small_dataset_gets_smaller_batches_rather_than_three_steps() -> None:
     assert plan(150, shape=LARGE).step_count == 38
 
 
-def test_a_demo_on_a_processor_stays_within_minutes() -> None:
-    assert plan(300).step_count * plan(300).batch_size <= 300
+def test_the_large_presets_epochs_have_two_hundred_steps_at_most() -> None:
+    assert plan(60_000, shape=LARGE).step_count == 400
+
+
+@pytest.mark.parametrize(
+    ("train", "batch_size", "times_shown"),
+    [(150, 8, 2.0), (300, 8, 2.0), (1000, 16, 1.5), (5000, 32, 1.1), (20_000, 32, 1.025)],
+)
+def test_small_datasets_are_shown_twice_and_large_ones_are_used_whole(
+    train: int, batch_size: int, times_shown: float
+) -> None:
+    chosen = plan(train)
+    assert chosen.batch_size == batch_size
+    assert chosen.step_count * batch_size / train == pytest.approx(times_shown, rel=0.03)
+
+
+def test_every_knob_of_the_request_reaches_the_plan() -> None:
+    said: dict[str, object] = {
+        "lora_rank": 8,
+        "lora_alpha": 4.0,
+        "learning_rate": 1e-4,
+        "batch_size": 4,
+        "max_seq_len": 100,
+        "weight_decay": 0.0,
+        "gradient_norm": 0.5,
+        "validation_steps": 7,
+        "patience": 9,
+        "validation_samples": 11,
+        "test_samples": 13,
+        "micro_batch_tokens": 500,
+        "precision": "fp32",
+        "compile": "off",
+        "recompute": "on",
+        "seed": 5,
+    }
+    knobs = set(RecipeOverrides.model_fields) - {"epochs", "max_steps", "warmup_ratio"}
+    assert knobs == set(said)
+    chosen = plan(300, **said)
+    assert {name: getattr(chosen, name) for name in said} == said
+    assert (plan(300, epochs=3).step_count, plan(300, max_steps=9).step_count) == (3 * 38, 9)
+    assert plan(300, max_steps=10, warmup_ratio=0.5).warmup_steps == 5
+
+
+@pytest.mark.parametrize(
+    ("knob", "hint"),
+    [("learning_rat", "learning_rate"), ("turbo", "there are lora_rank"), ("<@U1>\nx", "there are")],
+)
+def test_an_unknown_knob_is_refused_by_its_name_with_what_there_is(knob: str, hint: str) -> None:
+    with pytest.raises(PlanInvalid, match=hint) as refused:
+        plan(300, **{knob: 1})
+    assert "<@" not in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("train", "held_out"), [(0, 20), (1, 20), (15, 20), (100, 0)])

@@ -108,7 +108,22 @@ def test_a_limit_takes_samples_from_the_whole_file(encoder: PromptEncoder, datas
     assert some == everything[::4]
 
 
-@pytest.mark.parametrize("content", [b"not zstd", zstandard.compress(b"{}\n"), zstandard.compress(b"\xff\n")])
+HALF_A_PAIR = b'{"turns":[],"response":"before \\ud83d after","channel_id":"C1","ts":"1.000100"}\n'
+
+
+def test_half_a_surrogate_pair_is_written_as_a_question_mark(encoder: PromptEncoder) -> None:
+    assert encoder.decode(encoder.encode_reply("before \ud83d after")) == "before ? after"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not zstd",
+        zstandard.compress(b"{}\n"),
+        zstandard.compress(b"\xff\n"),
+        zstandard.compress(HALF_A_PAIR),
+    ],
+)
 def test_a_damaged_split_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "train.jsonl.zst").write_bytes(content)
     with pytest.raises(ArtifactCorrupt, match="damaged"):

@@ -1,0 +1,74 @@
+"""`adapter.request`: versions that nobody needs any more leave, and what ended runs have left lying."""
+
+import logging
+from dataclasses import dataclass
+from uuid import UUID
+
+from doppel.bus import Delivery, Publisher
+from proto import subjects
+from proto.adapter import AdapterRequest, AdapterResult
+from proto.artifacts import persona_prefix
+from services.trainer.adapters.run_store import RunStore
+from services.trainer.core.job import CURVES_FOLDER
+from services.trainer.repository import Runs
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Collector:
+    """The trainer owns rows and objects, so it collects them; the command only asks."""
+
+    bus: Publisher
+    runs: Runs
+    store: RunStore
+    kept: int
+
+    async def on_adapter_request(self, request: AdapterRequest, delivery: Delivery) -> None:
+        """Collect of one person, or of everybody in the workspace. Doing it again does nothing more."""
+        request_id = request.request_id or delivery.id
+        people = [request.user_id] if request.user_id else await self.runs.people(request.team_id)
+        run_ids: list[UUID] = []
+        object_count = 0
+        async with delivery.heartbeat():
+            for user_id in people:
+                gone, objects = await collect(
+                    self.runs,
+                    self.store,
+                    request.team_id,
+                    user_id,
+                    keep=request.keep or self.kept,
+                    dry_run=request.dry_run,
+                )
+                run_ids += gone
+                object_count += objects
+        result = AdapterResult(
+            request_id=request_id,
+            team_id=request.team_id,
+            user_id=request.user_id,
+            dry_run=request.dry_run,
+            run_ids=tuple(run_ids),
+            object_count=object_count,
+        )
+        await self.bus.publish(subjects.ADAPTER_RESULT, result, key=f"{request_id}/done")
+
+
+async def collect(
+    runs: Runs, store: RunStore, team_id: str, user_id: str, *, keep: int, dry_run: bool
+) -> tuple[list[UUID], int]:
+    """Rows first: from there on nobody can activate them. Then their objects, and those of ended runs without a use.
+
+    A running run is never looked at, so nothing that it may resume from is touched. What a crash leaves undone is
+    done the next time.
+    """
+    gone = await runs.collect(team_id, user_id, keep=keep, dry_run=dry_run)
+    if dry_run:
+        return [version.run_id for version in gone], 0
+    object_count = 0
+    for run in await runs.ended(team_id, user_id):
+        prefix = f"{persona_prefix(team_id, user_id)}/runs/{run.run_id}"
+        curves = [f"{kept.rpartition('/')[0]}/{CURVES_FOLDER}" for kept in run.kept]
+        object_count += await store.forget_all_but(prefix, [*run.kept, *curves])
+    if gone:
+        log.info("adapters collected", extra={"team_id": team_id, "user_id": user_id, "count": len(gone)})
+    return [version.run_id for version in gone], object_count
