@@ -15,7 +15,7 @@ UV_PIP := $(BIN)/uv pip install --python $(BIN)/python $(if $(TORCH_BACKEND),--t
 REQUIREMENTS := deploy/requirements
 STAMP := $(VENV)/.installed
 
-.PHONY: help install lint test demo lock schema clean bench-conversations bench-dataset bench-scraper test-unit test-integration test-e2e
+.PHONY: help install lint test demo lock schema clean bench-conversations bench-dataset bench-scraper bench-trainer bench-voices test-unit test-integration test-e2e
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -55,6 +55,12 @@ bench-dataset: install ## which settings of a dataset train best (minutes of tra
 
 bench-scraper: install ## how fast a history is read, beside its bounds (last line: JSON)
 	$(BIN)/python -m bench.scraper $(ARGS)
+
+bench-trainer: install ## the recipe beside torchtune's stock one, to the same held-out loss (last line: JSON)
+	$(BIN)/python -m bench.trainer $(ARGS)
+
+bench-voices: install ## ten people's adapters on each other's words; an hour, goes on where it stopped (last line: JSON)
+	$(BIN)/python -m bench.voice_matrix $(ARGS)
 
 lint: install ## format, lint, import contracts, types, drift of generated files
 	$(BIN)/ruff format --check .
