@@ -19,7 +19,9 @@ _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "
 _SECRET: Final = re.compile(r"(xox[a-z]-|xapp-|xoxe[.-]|Bearer )[A-Za-z0-9._-]+")
 
 # These print bodies, tokens or SQL arguments at DEBUG; below INFO they are never let through.
-_TALKATIVE: Final = ("slack_sdk", "aiohttp", "asyncpg", "nats", "faststream", "urllib3", "minio", "botocore")
+_TALKATIVE: Final = (
+    "slack_sdk", "aiohttp", "asyncpg", "nats", "faststream", "urllib3", "minio", "botocore", "matplotlib"
+)  # fmt: skip
 
 
 class RedactSecrets(logging.Filter):

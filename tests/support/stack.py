@@ -29,7 +29,7 @@ QUICK: dict[str, str] = {  # a tiny model, short leases and waits: the same code
     "DOPPEL_ANSWER_DEADLINE_S": "300",
     "DOPPEL_TRAINER_THREADS": "1",
     "DOPPEL_PLAYGROUND_RETRY_SCALE": "0.05",
-    "DOPPEL_PLAYGROUND_MESSAGE_COUNT": "700",
+    "DOPPEL_PLAYGROUND_MESSAGE_COUNT": "1200",
     "DOPPEL_LOG_LEVEL": "DEBUG",
     "DOPPEL_NEED_MEMORY_BYTES": "4GiB",
 }

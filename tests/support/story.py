@@ -50,6 +50,12 @@ class Workspace:
 
         return await eventually(asked, what=f"an answer in {channel}/{thread_ts}", within_s=within_s)
 
+    async def answered_once(self, channel: str, thread_ts: str) -> None:
+        """One answer lies in the thread, and none of its parts twice: a persona may write several in a row."""
+        found = [m["metadata"]["event_payload"] for m in await self.bot_messages(channel, thread_ts)]
+        assert len({mark["request_id"] for mark in found}) == 1
+        assert [mark["part"] for mark in found] == list(range(len(found)))
+
     async def press(self, user: str, channel: str, ts: str, action_id: str) -> dict[str, Any]:
         """Press a button."""
         return await self.ask(
