@@ -28,7 +28,7 @@ async def restart(desk: Desk, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["postgres", "s3", "nats"])
-@pytest.mark.parametrize("stage", ["reading", "writing"])
+@pytest.mark.parametrize("stage", ["reading", "storing"])
 async def test_a_scrape_outlives_a_restart(desk: Desk, tmp_path: Path, name: str, stage: str) -> None:
     path = await asyncio.to_thread(write_long_text, tmp_path / "long.jsonl", MESSAGES)
     await desk.start()
@@ -36,6 +36,8 @@ async def test_a_scrape_outlives_a_restart(desk: Desk, tmp_path: Path, name: str
     request_id = await desk.ask(source)
 
     async def there() -> bool:
+        if stage == "storing":
+            return bool(await desk.storage.list_keys(f"workspaces/{TEAM}/corpora/"))
         return stage in [progress.stage for progress in await desk.progress(request_id)]
 
     await eventually(there, what=f"it is {stage}", within_s=90)
