@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import zipfile
 from typing import Any
 
 import pytest
@@ -68,7 +69,9 @@ async def test_an_upload_is_in_the_bucket_before_its_request(clean: TestServers,
     from doppel.storage import Storage
 
     file = tmp_path / "export.zip"
-    file.write_bytes(b"PK\x05\x06" + bytes(18))
+    with zipfile.ZipFile(file, "w") as export:
+        for name in ("channels.json", "users.json"):
+            export.writestr(name, "[]")
     code, found, err = await doppel(clean, "import", str(file), "--team", "T0CLI", "--no-wait", "--json")
     assert code == 0, err
     storage = Storage(clean.s3)

@@ -168,6 +168,12 @@ class Desk(ServiceDesk):
         """Scrapes that somebody holds."""
         return await self.database.fetchval("select count(*) from scraper.scrapes where state = 'running'")
 
+    async def commits_waiting(self) -> int:
+        """Who waits for a lock on the table of corpora."""
+        return await self.database.fetchval(
+            "select count(*) from pg_locks where not granted and relation = 'scraper.corpora'::regclass"
+        )
+
     async def settled(self) -> bool:
         """Nothing waits and nothing is under way in SCRAPE_REQUEST."""
         return await self.queue_is_empty("SCRAPE_REQUEST")

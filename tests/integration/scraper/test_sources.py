@@ -167,12 +167,14 @@ async def test_a_replica_that_dies_midway_is_followed_by_one_that_finishes(desk:
         "select content_sha256 from scraper.corpora where corpus_id = $1", undisturbed.corpus_id
     )
     await desk.database.execute("truncate scraper.scrapes, scraper.corpora, scraper.api_states cascade")
-    dying = await desk.start(**way.settings)
-    request_id = await desk.ask(await way.bring(desk))
-    await eventually(desk.progress_rows, what="the scrape is held")
-
-    dying.kill()
-    await dying.wait()
+    await desk.start(**way.settings)
+    async with desk.database.transaction():
+        await desk.database.execute("lock table scraper.corpora in share mode")  # all goes on but the commit
+        request_id = await desk.ask(await way.bring(desk))
+        await eventually(desk.commits_waiting, what="everything is stored and the commit waits")
+        for replica in desk.processes:
+            replica.kill()
+            await replica.wait()
     await desk.start(**way.settings)
 
     result = await desk.result(request_id)
