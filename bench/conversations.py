@@ -6,7 +6,6 @@ The export has 6,310 threads with 56,398 replies that were annotated by hand. Th
 message stands in the channel; then each way of finding conversations is asked what a reply answers.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.real_history import DATA, read_history
-from bench.report import Figures
+from bench.report import Figures, finish, parser
 from services.scraper.core.replies import MEMORY_S, Channel, Directory, Placed
 from services.scraper.core.said import Said
 from services.scraper.core.segment import Placer
@@ -104,11 +103,9 @@ def score(messages: list[Said], placer: Placer) -> Score:
 
 def main() -> int:
     """Print the table; the last line is one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=DATA, help="the folder of the export")
-    args = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--data", type=Path, default=DATA, help="the folder of the export")
+    args = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         history = read_history(args.data, Path(folder))
         messages = history.messages()
@@ -133,8 +130,7 @@ def main() -> int:
     figures = Figures()
     figures.least("parent_right_over_gap", cues[0] / gap[0], 1.8)
     figures.least("pair_f1_over_gap", cues[6] / gap[6], 3.0)
-    print(figures.line("conversations"))
-    return 1 if figures.missed() else 0
+    return finish(figures, "conversations")
 
 
 if __name__ == "__main__":

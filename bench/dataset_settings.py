@@ -6,7 +6,6 @@ the same real history; the held-out loss is measured on one fixed set per person
 A training takes two to four minutes of one core; the base model is prepared once (half a gigabyte on disk).
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -24,24 +23,26 @@ from uuid import UUID
 import msgspec
 import zstandard
 
+from bench.base_model import ROOT, smollm2
 from bench.conversations import GapAlone
 from bench.real_history import DATA, History, read_history
-from bench.report import Figures
-from doppel.basemodel.gguf import convert
+from bench.report import Figures, finish, parser
 from doppel.basemodel.prompt import PromptEncoder, render_system
-from doppel.basemodel.source import SMOLLM2, wheel_gguf
+from doppel.basemodel.source import SMOLLM2
 from proto.artifacts import SPLITS, ShardEntry, split_file
 from proto.conversation import Person
-from proto.dataset import DatasetSettings
+from proto.dataset import DatasetOptions
 from proto.scrape import SampleCounts
 from proto.train import RecipeOverrides
 from services.scraper.adapters.datasets import Cut, Order, cut_dataset
 from services.scraper.adapters.reading import read_said
 from services.scraper.adapters.shards import write_lines
+from services.scraper.adapters.tokens import BaseTokens
 from services.scraper.adapters.work import Work
 from services.scraper.core.replies import Channel, Directory
 from services.scraper.core.said import Said
 from services.scraper.core.segment import Placer
+from services.scraper.handlers.cutting import Rules
 from services.scraper.settings import Settings
 from services.trainer.core.job import Job
 from services.trainer.core.plan import plan_run
@@ -50,7 +51,6 @@ from services.trainer.handlers.train import read_shape
 PEOPLE: Final = "U0NP5BZ7KTC,U0SZ57JD2T9"  # the two who wrote the most
 HELD_OUT: Final = 48  # samples
 SILENCE_S: Final = 3600.0
-ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,10 @@ class Bench:
         """One dataset."""
         folder = self.folder / f"{person.user_id}-{name.replace(' ', '-')}"
         folder.mkdir()
-        options = Settings().dataset_options.model_dump() | variant.wishes
-        settings = DatasetSettings(**options, base_model=SMOLLM2, base_model_sha256="0" * 64)
-        order = Order(person, settings, min_samples=1)
+        product = Settings()
+        rules = Rules(product.dataset_options, 1, product.phone_region_codes)
+        tokens = BaseTokens(SMOLLM2, "0" * 64, self.encoder)
+        order = Order(person, rules.settings(DatasetOptions(**variant.wishes), tokens), rules.min_samples)
         return cut_dataset(
             history.shards,
             history.manifest,
@@ -187,23 +188,19 @@ def held_out_set(cut: Cut) -> bytes:
 
 def main() -> int:
     """Train each variant for each person; the last line is one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=DATA, help="the folder of the export")
-    parser.add_argument("--people", default=PEOPLE, help="user ids of voices.json, comma-separated")
-    parser.add_argument("--only", default=",".join(VARIANTS), help="variants, comma-separated")
-    parser.add_argument("--steps", type=int, help="optimizer steps; absent: as many as the recipe takes")
-    args = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--data", type=Path, default=DATA, help="the folder of the export")
+    arguments.add_argument("--people", default=PEOPLE, help="user ids of voices.json, comma-separated")
+    arguments.add_argument("--only", default=",".join(VARIANTS), help="variants, comma-separated")
+    arguments.add_argument("--steps", type=int, help="optimizer steps; absent: as many as the recipe takes")
+    args = arguments.parse_args()
     voices = {each["user_id"]: each for each in json.loads((args.data / "voices.json").read_text())["voices"]}
     names: list[str] = args.only.split(",")
     losses: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        base, corpus = folder / "base", folder / "corpus"
-        base.mkdir()
+        base, corpus = smollm2(), folder / "corpus"
         corpus.mkdir()
-        convert(wheel_gguf(), base)
         bench = Bench(
             read_history(args.data, corpus), base, PromptEncoder.from_folder(base), folder, args.steps
         )
@@ -230,8 +227,7 @@ def main() -> int:
     for name in names:
         if name != "default" and "default" in mean:  # above 1: the default foresees the person's words better
             figures.least(f"{name.replace(' ', '_')}_over_default", mean[name] / mean["default"], 0.99)
-    print(figures.line("dataset_settings"))
-    return 1 if figures.missed() else 0
+    return finish(figures, "dataset_settings")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What a bench found: ratios measured side by side in one run, their goals, and the machine they were measured on."""
 
+import argparse
 import json
 import os
 import platform
@@ -50,6 +51,19 @@ class Figures:
             },
             sort_keys=False,
         )
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Of a bench's arguments; the module's docstring is its help."""
+    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def finish(figures: Figures, bench: str) -> int:
+    """Name the goals that were missed, and print the last line; the exit code."""
+    for name in figures.missed():
+        print(f"goal missed: {name} is {figures.ratios[name]}, wanted {figures.goals[name]}")
+    print(figures.line(bench))
+    return 1 if figures.missed() else 0
 
 
 def machine() -> str:

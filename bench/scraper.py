@@ -4,34 +4,28 @@ Reading a history: an export beside merely inflating and parsing it, Slack's API
 and beside a reader that goes one call at a time. Everything is synthetic and runs on loopback.
 """
 
-import argparse
 import sys
 
 from bench import scraper_api, scraper_export
-from bench.report import Figures
+from bench.report import Figures, finish, parser
 
 
 def main() -> int:
     """Run both parts; the last line printed is one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--messages", type=int, default=5_000_000, help="of the large generated export")
-    parser.add_argument("--small", type=int, default=500_000, help="of the small one")
-    parser.add_argument(
+    arguments = parser(__doc__)
+    arguments.add_argument("--messages", type=int, default=5_000_000, help="of the large generated export")
+    arguments.add_argument("--small", type=int, default=500_000, help="of the small one")
+    arguments.add_argument(
         "--scale", type=float, default=60.0, help="how many times faster than Slack's the clock runs"
     )
-    parser.add_argument("--only", choices=("export", "api"), help="one of the two parts")
-    args = parser.parse_args()
+    arguments.add_argument("--only", choices=("export", "api"), help="one of the two parts")
+    args = arguments.parse_args()
     figures = Figures()
     if args.only != "api":
         figures.join(scraper_export.run(args.messages, args.small))
     if args.only != "export":
         figures.join(scraper_api.run(args.scale))
-    for name in figures.missed():
-        print(f"goal missed: {name} is {figures.ratios[name]}, wanted {figures.goals[name]}")
-    print(figures.line("scraper"))
-    return 1 if figures.missed() else 0
+    return finish(figures, "scraper")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Slack's rate limits on a clock that runs `--scale` times faster, the scraper kee
 3. A scraper killed half-way (SIGKILL) and started again: requests made twice, and the hash of what came out.
 """
 
-import argparse
 import asyncio
 import math
 import os
@@ -25,7 +24,7 @@ from typing import Any, Final
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bench.api_world import TOKEN, Finished, World, end, opened
-from bench.report import Figures
+from bench.report import Figures, finish, parser
 from bench.sequential_reader import PAGE, SequentialReader
 from playground.bulk import Size, make_bulk
 from playground.channel import Channel
@@ -205,18 +204,13 @@ def run(scale: float) -> Figures:
 
 def main() -> int:
     """Measure, and end with one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--scale", type=float, default=60.0, help="how many times faster the clock runs")
+    arguments = parser(__doc__)
+    arguments.add_argument("--scale", type=float, default=60.0, help="how many times faster the clock runs")
     for name, value in (("channels", SIZE.channels), ("messages", SIZE.messages), ("threads", SIZE.threads)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    args = parser.parse_args()
+        arguments.add_argument(f"--{name}", type=int, default=value)
+    args = arguments.parse_args()
     figures = asyncio.run(measure(args.scale, Size(args.channels, args.messages, args.threads)))
-    for name in figures.missed():
-        say(f"goal missed: {name} is {figures.ratios[name]}, wanted {figures.goals[name]}")
-    say(figures.line("scraper_api"))
-    return 1 if figures.missed() else 0
+    return finish(figures, "scraper_api")
 
 
 if __name__ == "__main__":

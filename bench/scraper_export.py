@@ -30,7 +30,7 @@ from typing import Final, TypeVar
 import orjson
 
 from bench.generated_export import TEAM, export_path
-from bench.report import Figures
+from bench.report import Figures, finish, parser
 from services.scraper.adapters.building import MOST_WORKERS, build_from_export
 from services.scraper.adapters.channel_job import PREFIX
 from services.scraper.adapters.export_zip import ExportZip
@@ -287,21 +287,18 @@ def _stage_costs(
 
 def main() -> int:
     """Measure; the last line printed is one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("archive", nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--import-to", help=argparse.SUPPRESS)
-    parser.add_argument("--messages", type=int, default=5_000_000, help="of the large export")
-    parser.add_argument("--small", type=int, default=500_000, help="of the small one")
-    parser.add_argument("--workers", type=int, help="processes; 0: none beside the import's own")
-    args = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("archive", nargs="?", help=argparse.SUPPRESS)
+    arguments.add_argument("--import-to", help=argparse.SUPPRESS)
+    arguments.add_argument("--messages", type=int, default=5_000_000, help="of the large export")
+    arguments.add_argument("--small", type=int, default=500_000, help="of the small one")
+    arguments.add_argument("--workers", type=int, help="processes; 0: none beside the import's own")
+    args = arguments.parse_args()
     if args.import_to:
         _import_here(Path(args.archive), Path(args.import_to), args.workers)
         return 0
     figures = run(args.messages, args.small, args.workers)
-    print(figures.line("scraper_export"))
-    return 1 if figures.missed() else 0
+    return finish(figures, "scraper_export")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ same code on the adapters that both left. Then the ways to lay out a batch, side
 Samples are one person's of ``../shared/data/ubuntu-irc``, or made-up ones where that is not there.
 """
 
-import argparse
 import json
 import os
 import random
@@ -17,22 +16,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import zstandard
-
-from bench import stock_recipe
-from bench.report import Figures
+from bench import stock_recipe, voice_data
+from bench.base_model import CACHE, ROOT, smollm2
+from bench.real_history import DATA
+from bench.report import Figures, finish, parser
 from bench.stock_recipe import SAMPLES_FILE
-from doppel.basemodel.gguf import convert
-from doppel.basemodel.source import wheel_gguf
-from proto.artifacts import split_file
+from doppel.basemodel.prompt import PromptEncoder
+from proto.artifacts import Split, split_file
 from proto.conversation import Sample, Turn
 from proto.scrape import SampleCounts
 from proto.train import RecipeOverrides
+from services.scraper.adapters.shards import write_lines
 from services.trainer.core.plan import Plan, plan_run
-from services.trainer.core.shape import ModelShape, parse_shape
+from services.trainer.handlers.train import read_shape
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data" / "ubuntu-irc"
 STOCK, STOCK_BF16, FP32, AUTO = "stock, fp32", "stock, bf16", "ours, fp32", "ours, as chosen"
 LIMIT_S = 1200
 
@@ -41,12 +38,10 @@ class Bench:
     """What both sides get."""
 
     def __init__(self, cache: Path, work: Path, *, steps: int, threads: int, data: Path) -> None:
-        self.base, self.threads, self.steps = cache / "smollm2", threads, steps
+        self.base, self.threads, self.steps = smollm2(), threads, steps
         self.work = work
-        if not (self.base / "tokenizer.json").exists():
-            convert(wheel_gguf(), self.base)
-        self.shape: ModelShape = parse_shape(json.loads((self.base / "config.json").read_bytes()))
-        self.name, self.dataset, self.source = find_samples(data, cache)
+        self.shape = read_shape(self.base)
+        self.name, self.dataset, self.source = find_samples(data, cache, self.base)
         self.plan = self.make_plan()
 
     def make_plan(self) -> Plan:
@@ -123,18 +118,17 @@ class Bench:
         }
 
 
-def find_samples(data: Path, cache: Path) -> tuple[str, Path, str]:
+def find_samples(data: Path, cache: Path, base: Path) -> tuple[str, Path, str]:
     """A person's name, the folder of their dataset, and what to call it."""
     if data.exists():
-        from bench import voice_data
-
-        voice = voice_data.prepare(data, cache / "voices", 1)[0]
+        voice = voice_data.prepare(data, cache / "voices", 1, PromptEncoder.from_folder(base))[0]
         return voice.name, voice.folder, f"{voice.name} of ubuntu-irc"
     folder = cache / "made-up"
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(0)
     words = [f"{a}{b}" for a in ("re", "un", "de", "co") for b in ("build", "load", "test", "mount", "link")]
-    for split, count in {"train": 200, "validation": 24, "test": 60}.items():
+    counts: dict[Split, int] = {"train": 200, "validation": 24, "test": 60}
+    for split, count in counts.items():
         samples = (
             Sample(
                 turns=(Turn(role="user", content=" ".join(rng.choices(words, k=rng.randint(10, 60)))),),
@@ -144,8 +138,8 @@ def find_samples(data: Path, cache: Path) -> tuple[str, Path, str]:
             )
             for i in range(count)
         )
-        lines = "".join(sample.model_dump_json() + "\n" for sample in samples)
-        (folder / split_file(split)).write_bytes(zstandard.compress(lines.encode()))  # type: ignore[arg-type]
+        name = split_file(split)
+        write_lines(folder / name, name, (sample.model_dump_json().encode() for sample in samples))
     return "Made Up", folder, "synthetic"
 
 
@@ -159,24 +153,21 @@ def best(runs: list[dict[str, float]]) -> dict[str, float]:
 
 def main() -> int:
     """Print the table; the last line is one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    arguments = parser(__doc__)
+    arguments.add_argument(
+        "--steps", type=int, default=10, help="optimizer steps of 8 samples in each training"
     )
-    parser.add_argument("--steps", type=int, default=10, help="optimizer steps of 8 samples in each training")
-    parser.add_argument("--rounds", type=int, default=2, help="how often each side trains")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--cache", type=Path, default=ROOT / ".doppel" / "bench" / "trainer")
-    parser.add_argument("--skip", choices=("layouts", "recipes"), help="one of the two parts")
-    args = parser.parse_args()
+    arguments.add_argument("--rounds", type=int, default=2, help="how often each side trains")
+    arguments.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--cache", type=Path, default=CACHE / "trainer")
+    arguments.add_argument("--skip", choices=("layouts", "recipes"), help="one of the two parts")
+    args = arguments.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-trainer-") as work:
         bench = Bench(args.cache, Path(work), steps=args.steps, threads=args.threads, data=args.data)
         figures = measure(bench, args.rounds, skip=args.skip)
-    for name in figures.missed():
-        print(f"goal missed: {name} is {figures.ratios[name]}, wanted {figures.goals[name]}")
-    print(figures.line("trainer"))
-    return 1 if figures.missed() else 0
+    return finish(figures, "trainer")
 
 
 def measure(bench: Bench, rounds: int, *, skip: str | None) -> Figures:

@@ -1,27 +1,28 @@
 """Ten people of a real chat, each with samples to learn from and samples that were written later."""
 
 import json
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from pathlib import Path
 
-import zstandard
-from pydantic import TypeAdapter
-
-from proto.artifacts import split_file
-from proto.conversation import Message, Person, Sample
-from services.scraper.adapters.building import build_from_export
-from services.scraper.adapters.shards import read_lines
+from bench.real_history import read_history
+from doppel.basemodel.prompt import PromptEncoder
+from proto.artifacts import Split, split_file
+from proto.conversation import Sample
+from services.scraper.adapters.reading import read_said
+from services.scraper.adapters.shards import write_lines
 from services.scraper.adapters.work import Work
 from services.scraper.core.people import names_of
-from services.scraper.core.samples import Cutter
+from services.scraper.core.redact import Redactor
+from services.scraper.core.rendering import Renderer
+from services.scraper.core.replies import Channel, Directory
+from services.scraper.core.samples import Candidate, Cutter, Shape
 from services.scraper.core.segment import split_conversations
-from services.scraper.core.source import TsWindow
+from services.scraper.settings import Settings
 
 TRAIN, VALIDATION, TEST = 200, 24, 40
 LEAST_CHARACTERS = 40  # what voices.json counts, too
-TEAM = "T0VOICE"
 
 
 @dataclass(frozen=True)
@@ -33,35 +34,42 @@ class Voice:
     folder: Path
 
 
-def prepare(data: Path, folder: Path, count: int) -> list[Voice]:
+def prepare(data: Path, folder: Path, count: int, encoder: PromptEncoder) -> list[Voice]:
     """Cut the datasets of the first `count` people, unless that was done before."""
     voices = json.loads((data / "voices.json").read_text())["voices"][:count]
     done = folder / f"people-{count}.json"
     if not done.exists():
-        _cut(data / "ubuntu-irc-slack-export.zip", folder, voices)
+        folder.mkdir(parents=True, exist_ok=True)
+        for user_id, samples in _cut(data, folder, [voice["user_id"] for voice in voices], encoder).items():
+            through = next(voice["train_through"] for voice in voices if voice["user_id"] == user_id)
+            _write(folder / user_id, samples, through)
         done.write_text("{}")
     return [Voice(voice["user_id"], voice["nick"], folder / voice["user_id"]) for voice in voices]
 
 
-def _cut(export: Path, folder: Path, voices: list[dict[str, str]]) -> None:
-    corpus = folder / "corpus"
-    corpus.mkdir(parents=True, exist_ok=True)
-    (corpus / "gathering.sqlite").unlink(missing_ok=True)
-    built = build_from_export(export, TEAM, TsWindow(), corpus, Work())
-    people = TypeAdapter(list[Person]).validate_json((corpus / "people.json").read_bytes())
-    names = names_of(people)
-    cutters = {voice["user_id"]: Cutter(voice["user_id"], names) for voice in voices}
-    found: dict[str, list[Sample]] = {user_id: [] for user_id in cutters}
-    for _, shards in groupby(built.shards, key=lambda shard: shard.channel_id):
-        messages = (
-            message for shard in shards for message in read_lines(corpus / Path(shard.name).name, Message)
-        )
-        for conversation in split_conversations(messages):
-            speakers = {message.user_id for message in conversation.messages}
-            for user_id in speakers & cutters.keys():
-                found[user_id] += cutters[user_id].cut(conversation)
-    for voice in voices:
-        _write(folder / voice["user_id"], found[voice["user_id"]], voice["train_through"])
+def _cut(data: Path, folder: Path, user_ids: list[str], encoder: PromptEncoder) -> dict[str, list[Sample]]:
+    """All samples of each of them, by the product's settings but for the least length."""
+    settings = Settings()
+    options = settings.dataset_options
+    assert options.context_messages is not None
+    assert options.context_tokens is not None
+    shape = Shape(LEAST_CHARACTERS, options.context_messages)
+    cutters = {user_id: Cutter(user_id, shape) for user_id in user_ids}
+    found: dict[str, list[Candidate]] = {user_id: [] for user_id in user_ids}
+    with tempfile.TemporaryDirectory(dir=folder) as corpus:
+        history = read_history(data, Path(corpus))
+        channel = Channel(Directory.of(history.people))  # the export has one channel
+        for conversation in split_conversations(read_said(history.shards, Work()), channel):
+            speakers = {said.user_id for said in conversation.messages}
+            for user_id in cutters:
+                if user_id in speakers:
+                    found[user_id] += cutters[user_id].cut(conversation)
+    names, redactor = names_of(history.people), Redactor(settings.phone_region_codes)
+    samples: dict[str, list[Sample]] = {}
+    for user_id, candidates in found.items():
+        renderer = Renderer(user_id, names, frozenset(), redactor, encoder, options.context_tokens)
+        samples[user_id] = [rendered.sample for rendered in renderer.render(candidates)]
+    return samples
 
 
 def _write(folder: Path, samples: list[Sample], train_through: str) -> None:
@@ -74,12 +82,12 @@ def _write(folder: Path, samples: list[Sample], train_through: str) -> None:
     before = [sample for sample in samples if float(sample.ts) < border][-(TRAIN + VALIDATION) :]
     after = [sample for sample in samples if float(sample.ts) >= border]
     held = min(VALIDATION, len(before) // 5)
-    splits = {
+    splits: dict[Split, list[Sample]] = {
         "validation": before[:held],
         "train": before[held:],
         "test": [after[i * len(after) // TEST] for i in range(TEST)] if len(after) > TEST else after,
     }
     folder.mkdir(parents=True, exist_ok=True)
     for split, chosen in splits.items():
-        lines = "".join(sample.model_dump_json() + "\n" for sample in chosen)
-        (folder / split_file(split)).write_bytes(zstandard.compress(lines.encode()))  # type: ignore[arg-type]
+        name = split_file(split)
+        write_lines(folder / name, name, (sample.model_dump_json().encode() for sample in chosen))

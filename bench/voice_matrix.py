@@ -6,7 +6,6 @@ later? And: to whom does a classifier that has only seen real messages give what
 Each step's result lies under its hash in ``.doppel/bench/voices``, so the bench may be stopped and started again.
 """
 
-import argparse
 import hashlib
 import json
 import sys
@@ -16,21 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from bench import voice_data
-from bench.report import Figures
+from bench.base_model import CACHE, ROOT, smollm2
+from bench.real_history import DATA
+from bench.report import Figures, finish, parser
 from bench.voice_data import Voice
 from bench.voice_judge import BUNDLE, DRAWS, bundles_right, cutter, print_matrix
-from doppel.basemodel.gguf import convert
 from doppel.basemodel.prompt import PromptEncoder, render_system
-from doppel.basemodel.source import wheel_gguf
 from proto.artifacts import SPLITS
 from proto.conversation import split_parts
 from proto.scrape import SampleCounts
 from proto.train import RecipeOverrides
 from services.trainer.core.effort import ON_CPU
 from services.trainer.core.plan import Plan, plan_run
-from services.trainer.core.shape import ModelShape, parse_shape
+from services.trainer.handlers.train import read_shape
 
-ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS_CODE = (
     "plan",
     "schedule",
@@ -56,17 +54,15 @@ class Bench:
         self.cache = cache
         self.overrides = RecipeOverrides(max_steps=4) if quick else RecipeOverrides()
         self.held_out = 12 if quick else voice_data.TEST
-        self.base = cache / "smollm2"
-        if not (self.base / "tokenizer.json").exists():
-            convert(wheel_gguf(), self.base)
+        self.base = smollm2()
+        self.encoder = PromptEncoder.from_folder(self.base)
         code = [
             *(ROOT / "services/scraper/core").glob("*.py"),
             ROOT / "bench/voice_data.py",
             data / "voices.json",
         ]
-        self.voices = voice_data.prepare(data, cache / f"data-{_hash(*code)}", people)
-        self.encoder = PromptEncoder.from_folder(self.base)
-        self.shape: ModelShape = parse_shape(json.loads((self.base / "config.json").read_bytes()))
+        self.voices = voice_data.prepare(data, cache / f"data-{_hash(*code)}", people, self.encoder)
+        self.shape = read_shape(self.base)
         self.code = _hash(
             *(path for path in (ROOT / "services/trainer").glob("*/*.py") if path.stem in WEIGHTS_CODE)
         )
@@ -233,17 +229,13 @@ class Bench:
 
 def main() -> int:
     """Train, measure, classify; the last line printed is one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--people", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--data", type=Path, default=ROOT / "../shared/data/ubuntu-irc", help="the export and voices.json"
-    )
-    parser.add_argument("--cache", type=Path, default=ROOT / ".doppel/bench/voices")
-    parser.add_argument("--quick", action="store_true", help="two people, four steps, twelve samples")
-    args = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--people", type=int, default=10)
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--data", type=Path, default=DATA, help="the export and voices.json")
+    arguments.add_argument("--cache", type=Path, default=CACHE / "voices")
+    arguments.add_argument("--quick", action="store_true", help="two people, four steps, twelve samples")
+    args = arguments.parse_args()
     args.cache.mkdir(parents=True, exist_ok=True)
     bench = Bench(
         args.data.resolve(),
@@ -253,10 +245,7 @@ def main() -> int:
         quick=args.quick,
     )
     figures = measure(bench)
-    for name in figures.missed():
-        print(f"goal missed: {name} is {figures.ratios[name]}, wanted {figures.goals[name]}")
-    print(figures.line("voice_matrix"))
-    return 1 if figures.missed() else 0
+    return finish(figures, "voice_matrix")
 
 
 def measure(bench: Bench) -> Figures:
