@@ -31,8 +31,6 @@ async def test_a_mention_is_asked_and_answered_on_the_page(
         page: Page = await browser.new_page(viewport={"width": 1280, "height": 800})
         page.on("pageerror", lambda error: errors.append(str(error)))
         await page.goto(stack.endpoints["playground_url"])
-        title = await page.title()
-
         await (
             page.get_by_role("link", name="general")
             .or_(page.get_by_role("button", name="general"))
@@ -42,6 +40,7 @@ async def test_a_mention_is_asked_and_answered_on_the_page(
         await composer.fill("@doppel can you hear me on the page?")
         await composer.press("Enter")
         await expect(page.get_by_text("can you hear me on the page?").first).to_be_visible(timeout=10_000)
+        title = await page.title()  # the page names the workspace once it has drawn it
 
         asked = next(
             message
