@@ -61,14 +61,8 @@ class Part:
     def model(self) -> PersonaModel:
         """The base with a fresh adapter."""
         plan = self.plan
-        return PersonaModel.load(
-            Path(self.job["base"]),
-            ModelShape.model_validate(self.job["shape"]),
-            rank=plan.lora_rank,
-            alpha=plan.lora_alpha,
-            max_seq_len=plan.max_seq_len,
-            seed=plan.seed,
-            device="cpu",
+        return PersonaModel.of_plan(
+            Path(self.job["base"]), ModelShape.model_validate(self.job["shape"]), plan, device="cpu"
         )
 
 

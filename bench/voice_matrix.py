@@ -117,15 +117,7 @@ class Bench:
 
         from services.trainer.recipe.model import PersonaModel
 
-        model = PersonaModel.load(
-            self.base,
-            self.shape,
-            rank=plan.lora_rank,
-            alpha=plan.lora_alpha,
-            max_seq_len=plan.max_seq_len,
-            seed=plan.seed,
-            device="cpu",
-        )
+        model = PersonaModel.of_plan(self.base, self.shape, plan, device="cpu")
         if half and torch.ops.mkldnn._is_mkldnn_bf16_supported():
             model.to_bf16()
         return model

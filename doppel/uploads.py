@@ -17,15 +17,14 @@ from minio import Minio
 from minio.datatypes import Part
 from minio.error import S3Error
 
+from doppel.patience import patiently
 from doppel.storage import TRANSFER_S, Storage
-from doppel.transient import is_transient
 
 MIB: Final = 1024 * 1024
 PART_BYTES: Final = 8 * MIB
 MOST_PARTS: Final = 9_000  # S3 takes 10,000
 AT_ONCE: Final = 3
 PATIENCE_S: Final = 60.0  # how long nothing may get through before we give up
-RETRY_S: Final = 1.0
 TRIES: Final = 3
 _MOST_PER_PAGE: Final = 1_000
 _BEGIN_AGAIN: Final = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder", "EntityTooSmall"}
@@ -118,12 +117,10 @@ class Uploads:
             nonlocal sent
             async with limit:
                 data = await asyncio.to_thread(_read, path, piece)
-                if known.get(piece.number) != hashlib.md5(data, usedforsecurity=False).hexdigest():
-                    done[piece.number] = await self._patiently(
-                        lambda: self._put_part(key, upload_id, piece, data)
-                    )
-                else:
-                    done[piece.number] = known[piece.number]
+                etag = known.get(piece.number)
+                if etag is None or etag != await asyncio.to_thread(_md5, data):
+                    etag = await self._patiently(lambda: self._put_part(key, upload_id, piece, data))
+                done[piece.number] = etag
                 sent += piece.size_bytes
                 show(sent)
 
@@ -199,15 +196,11 @@ class Uploads:
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Try until it works or nothing has worked for `patience_s`."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.patience_s
-        while True:
-            try:
-                return await call()
-            except Exception as error:
-                if not is_transient(error) or loop.time() > deadline:
-                    raise
-            await asyncio.sleep(RETRY_S)
+        return await patiently(call, "the bucket", self.patience_s)
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _read(path: Path, piece: _Piece) -> bytes:

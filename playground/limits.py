@@ -87,8 +87,4 @@ class Limits:
     def set(self, mode: Mode, scale: float) -> None:
         """Change the rules; what was called before is forgotten."""
         self.mode, self.scale = mode, scale
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget every call."""
         self._calls.clear()

@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from playground.limits import Mode
+
 # Fixed, so that a restart on another day shows the same history: 2026-05-28T20:26:40Z.
 DEFAULT_NOW = 1_780_000_000
 
@@ -64,7 +66,7 @@ class Settings(BaseSettings):
     )
     bulk_messages: PositiveInt = Field(default=100_000, description="Its messages, replies included.")
     bulk_threads: NonNegativeInt = Field(default=6_000, description="Its threads.")
-    rate_limits: Literal["none", "slack", "distributed"] = Field(
+    rate_limits: Mode = Field(
         default="none",
         description="`slack`: Slack's tiers per method and token; `distributed`: histories and threads once a minute, "
         "15 a page, as apps get that are distributed outside the Marketplace.",

@@ -1,5 +1,6 @@
 """What a dataset was cut with and what is in it: wishes, settings, summary, card. Numbers only, nobody's words."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -150,7 +151,12 @@ REASONS: dict[str, str] = {
 """Why a message was left out → how that is said to a person."""
 
 
-def say_dropped(dropped: dict[str, int], most: int = 3) -> str:
+def largest_reasons(dropped: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Why messages were left out, in words, the largest first; what left out none is no reason."""
+    largest = sorted(dropped.items(), key=lambda each: (-each[1], each[0]))
+    return [(REASONS.get(reason, reason), count) for reason, count in largest if count]
+
+
+def say_dropped(dropped: Mapping[str, int], most: int = 3) -> str:
     """``812 too short, 40 bare links``: the largest reasons first."""
-    largest = sorted(dropped.items(), key=lambda each: (-each[1], each[0]))[:most]
-    return ", ".join(f"{count:,} {REASONS.get(reason, reason)}" for reason, count in largest if count)
+    return ", ".join(f"{count:,} {reason}" for reason, count in largest_reasons(dropped)[:most])

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from doppel.basemodel.fetch import BaseModelCache
 from doppel.cli import options, work
-from doppel.cli.facts import open_bus
 from doppel.cli.people import resolve
 from doppel.cli.target import Target
 from doppel.cli.terminal import Failure, Terminal, run
@@ -140,13 +139,17 @@ async def _choose(
     terminal: Terminal, target: Target, request: PersonaRequest, name: str, *, wait: bool, timeout_s: float
 ) -> None:
     """Ask the gateway, which owns the table of active adapters."""
-    assert request.request_id is not None
-    async with open_bus(target.bus) as bus:
-        reader = await work.facts(bus, "persona")
-        await bus.publish(subjects.PERSONA_REQUEST, request, key=str(request.request_id))
-        if not wait:
-            return terminal.done(request_id=request.request_id)
-        result = await work.outcome(reader, request.request_id, PersonaResult, timeout_s=timeout_s)
+    result = await work.ask(
+        target.bus,
+        "persona",
+        subjects.PERSONA_REQUEST,
+        request,
+        PersonaResult,
+        wait=wait,
+        timeout_s=timeout_s,
+    )
+    if result is None:
+        return terminal.done(request_id=request.request_id)
     terminal.say(f"{name} answers with version {str(result.run_id)[:SHORT]} from now on.")
     return terminal.done(request_id=request.request_id, run_id=result.run_id, user_id=result.user_id)
 
@@ -181,13 +184,17 @@ def gc(
             dry_run=dry_run,
             requested_at=datetime.now(UTC),
         )
-        assert request.request_id is not None
-        async with open_bus(target.bus) as bus:
-            reader = await work.facts(bus, "adapter")
-            await bus.publish(subjects.ADAPTER_REQUEST, request, key=str(request.request_id))
-            if not wait:
-                return terminal.done(request_id=request.request_id)
-            result = await work.outcome(reader, request.request_id, AdapterResult, timeout_s=timeout_s)
+        result = await work.ask(
+            target.bus,
+            "adapter",
+            subjects.ADAPTER_REQUEST,
+            request,
+            AdapterResult,
+            wait=wait,
+            timeout_s=timeout_s,
+        )
+        if result is None:
+            return terminal.done(request_id=request.request_id)
         verb = "would go" if dry_run else "are gone"
         terminal.say(f"{len(result.run_ids)} versions {verb}, {result.object_count} objects deleted.")
         return terminal.done(result=result.model_dump(mode="json"))

@@ -6,7 +6,6 @@ from typing import Final
 import click
 
 from doppel.cli import options, work
-from doppel.cli.facts import open_bus
 from doppel.cli.people import resolve
 from doppel.cli.target import Target
 from doppel.cli.terminal import Terminal, run
@@ -45,12 +44,15 @@ def record(
             name=(person.display_name or person.handle or None),
             requested_at=datetime.now(UTC),
         )
-        assert request.request_id is not None
-        async with open_bus(target.bus) as bus:
-            reader = await work.facts(bus, "persona")
-            await bus.publish(subjects.PERSONA_REQUEST, request, key=str(request.request_id))
-            if wait:
-                await work.outcome(reader, request.request_id, PersonaResult, timeout_s=timeout_s)
+        await work.ask(
+            target.bus,
+            "persona",
+            subjects.PERSONA_REQUEST,
+            request,
+            PersonaResult,
+            wait=wait,
+            timeout_s=timeout_s,
+        )
         terminal.say(f"Recorded: {person.user_id} said {'yes' if granted else 'no'}.")
         terminal.done(request_id=request.request_id, user_id=person.user_id, granted=granted)
 

@@ -20,7 +20,7 @@ from doppel.cli.terminal import Failure, Terminal, run
 from doppel.storage import Storage
 from proto.artifacts import SPLITS, Split
 from proto.conversation import Sample, split_parts
-from proto.dataset import REASONS, DatasetCard, DatasetSummary, Histogram, say_day, say_summary
+from proto.dataset import DatasetCard, DatasetSummary, Histogram, largest_reasons, say_day, say_summary
 
 MOST_CHANNELS: Final = 20
 BAR: Final = 30
@@ -132,8 +132,7 @@ def describe(card: DatasetCard, name: str) -> Iterable[Any]:
             days = (say_day(counted.oldest_ts), say_day(counted.latest_ts))
             splits.add_row(split, *(f"{number:,}" for number in numbers), *days)
     yield splits
-    dropped = sorted(card.summary.dropped.items(), key=lambda each: (-each[1], each[0]))
-    yield _bars("left out", [(REASONS.get(reason, reason), count) for reason, count in dropped if count])
+    yield _bars("left out", largest_reasons(card.summary.dropped))
     yield _lengths("length of an answer", card.response_tokens)
     yield _lengths("length of what it answers", card.context_tokens)
     yield _lengths("messages in a row", card.messages_in_a_row)

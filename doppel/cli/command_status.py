@@ -84,17 +84,12 @@ async def stream_states(target: Target) -> list[dict[str, Any]]:
 
 
 async def _tables(target: Target) -> dict[str, list[dict[str, Any]]]:
-    connection = await asyncpg.connect(
-        target.database.postgres_dsn.get_secret_value(), timeout=QUERY_S, command_timeout=QUERY_S
-    )
-    try:
+    async with target.reading() as connection:
         return {
             "personas": [dict(row) for row in await connection.fetch(_PERSONAS)],
             "runs": [dict(row) for row in await connection.fetch(_RUNS)],
             "corpora": [dict(row) for row in await connection.fetch(_CORPORA)],
         }
-    finally:
-        await connection.close(timeout=QUERY_S)
 
 
 async def _replicas(target: Target) -> list[dict[str, Any]]:

@@ -17,7 +17,6 @@ from proto.conversation import Sample
 from proto.dataset import DATASET_CARD_FILE, DATASET_PAGE_FILE, DatasetCard
 from proto.errors import ArtifactCorrupt, DatasetMissing
 
-QUERY_S: Final = 5.0
 LINE_LIMIT: Final = 1024 * 1024
 _LIST: Final = """
     select d.dataset_id, d.team_id, d.user_id, coalesce(p.name, '') as name, d.train_count, d.validation_count,
@@ -106,13 +105,8 @@ async def newest_dataset(target: Target, storage: Storage, team_id: str, user_id
 
 
 async def _query(target: Target, sql: str, *values: Any) -> "list[asyncpg.Record]":
-    connection = await asyncpg.connect(
-        target.database.postgres_dsn.get_secret_value(), timeout=QUERY_S, command_timeout=QUERY_S
-    )
-    try:
+    async with target.reading() as connection:
         return await connection.fetch(sql, *values)
-    finally:
-        await connection.close(timeout=QUERY_S)
 
 
 def _lines(path: Path) -> Iterator[str]:

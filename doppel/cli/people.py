@@ -50,10 +50,7 @@ async def resolve(target: Target, team_id: str, who: str) -> Person:
 
 async def known_people(target: Target, team_id: str) -> list[Person]:
     """The newest corpus's user directory, and personas that it does not hold."""
-    connection = await asyncpg.connect(
-        target.database.postgres_dsn.get_secret_value(), timeout=QUERY_S, command_timeout=QUERY_S
-    )
-    try:
+    async with target.reading() as connection:
         personas = await connection.fetch(
             "select user_id, name from gateway.personas where team_id = $1", team_id
         )
@@ -61,8 +58,6 @@ async def known_people(target: Target, team_id: str) -> list[Person]:
             "select prefix, manifest_sha256 from scraper.corpora where team_id = $1 order by created_at desc limit 1",
             team_id,
         )
-    finally:
-        await connection.close(timeout=QUERY_S)
     people = [] if corpus is None else list(await _directory(target, corpus))
     listed = {person.user_id for person in people}
     people += [

@@ -1,8 +1,12 @@
 """Which system a command talks to: the addresses in the environment, else the local stack's ``endpoints.json``."""
 
+import contextlib
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
+import asyncpg
 from pydantic import SecretStr
 
 from doppel.cli.terminal import Failure
@@ -13,6 +17,7 @@ from doppel.local.settings import LocalSettings
 from doppel.settings import BusSettings, DatabaseSettings, StorageSettings
 
 READER = "reader"
+QUERY_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,17 @@ class Target:
             s3_secret_key=SecretStr(found.secret_key),
             s3_bucket=found.bucket,
         )
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
+        """A connection to the tables, for the block."""
+        connection = await asyncpg.connect(
+            self.database.postgres_dsn.get_secret_value(), timeout=QUERY_S, command_timeout=QUERY_S
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=QUERY_S)
 
     def stack(self, variable: str) -> Endpoints:
         """The local stack. Raises Failure; `variable` would name another."""

@@ -1,8 +1,6 @@
 """What the command knows of runs and versions: read from the tables, never written there."""
 
-import contextlib
 import re
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +11,6 @@ import asyncpg
 from doppel.cli.target import Target
 from doppel.cli.terminal import Failure
 
-QUERY_S: Final = 5.0
 _SHORT_ID: Final = re.compile(r"[0-9a-f-]{4,36}")
 _COLUMNS: Final = """
     select r.run_id, r.team_id, r.user_id, coalesce(nullif(p.name, ''), r.user_id) as name, r.state, r.requested_at,
@@ -74,7 +71,7 @@ async def the_team(target: Target, team_id: str | None) -> str:
     """The workspace that is meant; unnamed, the only one that has trained somebody. Raises Failure."""
     if team_id is not None:
         return team_id
-    async with _connected(target) as connection:
+    async with target.reading() as connection:
         rows = await connection.fetch("select distinct team_id from trainer.runs order by team_id limit 10")
     found: list[str] = [row["team_id"] for row in rows]
     if len(found) == 1:
@@ -86,7 +83,7 @@ async def the_team(target: Target, team_id: str | None) -> str:
 
 async def fetch_versions(target: Target, team_id: str, user_id: str | None = None) -> list[Version]:
     """Every ended run, the newest first."""
-    async with _connected(target) as connection:
+    async with target.reading() as connection:
         rows = await connection.fetch(
             f"{_COLUMNS} and r.state <> 'running' and ($2::text is null or r.user_id = $2)"
             " order by r.user_id, r.requested_at desc",
@@ -100,7 +97,7 @@ async def fetch_version(target: Target, team_id: str, run_id: str) -> Version:
     """The one run whose id begins so. Raises Failure."""
     if not _SHORT_ID.fullmatch(run_id.lower()):
         raise Failure("A version is a run's id, or its first four characters or more.", code="usage")
-    async with _connected(target) as connection:
+    async with target.reading() as connection:
         rows = await connection.fetch(
             f"{_COLUMNS} and r.run_id::text like $2 || '%' limit 2", team_id, run_id.lower()
         )
@@ -122,14 +119,3 @@ def facts_of(version: Version) -> dict[str, Any]:
 
 def _version(row: "asyncpg.Record") -> Version:
     return Version(**dict(row))
-
-
-@contextlib.asynccontextmanager
-async def _connected(target: Target) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
-    connection = await asyncpg.connect(
-        target.database.postgres_dsn.get_secret_value(), timeout=QUERY_S, command_timeout=QUERY_S
-    )
-    try:
-        yield connection
-    finally:
-        await connection.close(timeout=QUERY_S)

@@ -7,11 +7,15 @@ from uuid import UUID, uuid4
 
 from doppel.bus import Bus
 from doppel.cli.bars import bar
-from doppel.cli.facts import FactReader
+from doppel.cli.facts import FactReader, open_bus
 from doppel.cli.terminal import Failure, Terminal
+from doppel.settings import BusSettings
 from proto import subjects
+from proto.adapter import AdapterRequest
 from proto.body import Body, ErrorInfo
+from proto.persona import PersonaRequest
 from proto.scrape import ScrapeRequest, ScrapeResult
+from proto.subjects import Subject
 from proto.train import TrainResult, run_id_of
 
 R = TypeVar("R", bound=Body)
@@ -45,6 +49,24 @@ async def outcome(
             return body
         show(body)
     raise AssertionError("following ends with an outcome or a Failure")
+
+
+async def ask(
+    settings: BusSettings,
+    family: str,
+    subject: Subject,
+    request: PersonaRequest | AdapterRequest,
+    kind: type[R],
+    *,
+    wait: bool,
+    timeout_s: float,
+) -> R | None:
+    """Publish a command and follow it to its outcome; None where nobody waits for it. Raises Failure."""
+    assert request.request_id is not None
+    async with open_bus(settings) as bus:
+        reader = await facts(bus, family)
+        await bus.publish(subject, request, key=str(request.request_id))
+        return await outcome(reader, request.request_id, kind, timeout_s=timeout_s) if wait else None
 
 
 async def scrape(

@@ -59,7 +59,6 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
             bus=connection.bus,
             repository=repository,
             holding=holding,
-            cancels=cancels,
             histories=Histories(
                 storage=storage,
                 repository=repository,

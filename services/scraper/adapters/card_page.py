@@ -1,10 +1,10 @@
 """The dataset card as one HTML file that needs nothing else: numbers and plots, nobody's words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from proto.dataset import REASONS, DatasetCard, say_day
+from proto.dataset import DatasetCard, largest_reasons, say_day
 from services.scraper.adapters.card_plots import draw_all
 
 MOST_CHANNELS: Final = 200
@@ -62,9 +62,7 @@ def render_page(card: DatasetCard, name: str) -> str:
             f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>"
             for title, svg in draw_all(card).items()
         ),
-        drops=_table(
-            (REASONS.get(reason, reason), f"{count:,}") for reason, count in _largest(summary.dropped)
-        ),
+        drops=_table((reason, f"{count:,}") for reason, count in largest_reasons(summary.dropped)),
         channels=_table(
             (f"{place}. {channel.name or channel.channel_id}", f"{channel.sample_count:,}")
             for place, channel in enumerate(card.channels[:MOST_CHANNELS], start=1)
@@ -74,10 +72,6 @@ def render_page(card: DatasetCard, name: str) -> str:
         ),
         content=card.content_sha256,
     )
-
-
-def _largest(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(((key, n) for key, n in counts.items() if n), key=lambda each: (-each[1], each[0]))
 
 
 def _said(value: object) -> str:

@@ -34,7 +34,7 @@ async def store_corpus(
 ) -> str:
     """Upload a corpus; returns the manifest's SHA-256, which the row will name."""
     files = [built.people, *(_plain(shard) for shard in built.shards)]
-    await _each(files, lambda entry: _upload(storage, prefix, built.folder, entry))
+    await each(files, lambda entry: _upload(storage, prefix, built.folder, entry))
     manifest = CorpusManifest(
         created_at=created_at,
         files=tuple(files),
@@ -52,12 +52,20 @@ async def store_corpus(
     return await storage.put_model(manifest_key(prefix), manifest)
 
 
+async def fetch_manifest(storage: Storage, prefix: str, manifest_sha256: str) -> CorpusManifest:
+    """What a corpus holds. Raises ArtifactCorrupt."""
+    try:
+        return await storage.get_model(CorpusManifest, manifest_key(prefix), sha256=manifest_sha256)
+    except (ObjectMissing, ValueError) as error:
+        raise ArtifactCorrupt("the corpus") from error
+
+
 async def fetch_people(
     storage: Storage, prefix: str, manifest_sha256: str
 ) -> tuple[CorpusManifest, list[Person]]:
     """Manifest and directory of a corpus. Raises ArtifactCorrupt."""
+    manifest = await fetch_manifest(storage, prefix, manifest_sha256)
     try:
-        manifest = await storage.get_model(CorpusManifest, manifest_key(prefix), sha256=manifest_sha256)
         entry = manifest.file(PEOPLE_FILE)
         data = await storage.get_bytes(
             f"{prefix}/{PEOPLE_FILE}", sha256=entry.sha256, limit_bytes=max(entry.size_bytes, 1)
@@ -80,7 +88,7 @@ async def fetch_shards(storage: Storage, prefix: str, manifest: CorpusManifest, 
         except ObjectMissing as error:
             raise ArtifactCorrupt("the corpus") from error
 
-    await _each(range(len(paths)), fetch)
+    await each(range(len(paths)), fetch)
     return paths
 
 
@@ -88,8 +96,9 @@ async def _upload(storage: Storage, prefix: str, folder: Path, entry: FileEntry)
     await storage.put_file(f"{prefix}/{entry.name}", folder / Path(entry.name).name)
 
 
-async def _each(things: Iterable[T], call: Callable[[T], Awaitable[None]]) -> None:
-    limit = asyncio.Semaphore(AT_ONCE)
+async def each(things: Iterable[T], call: Callable[[T], Awaitable[None]], *, at_once: int = AT_ONCE) -> None:
+    """Call for every one of them, so many side by side."""
+    limit = asyncio.Semaphore(at_once)
 
     async def one(thing: T) -> None:
         async with limit:

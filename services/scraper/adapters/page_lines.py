@@ -12,9 +12,6 @@ from proto.conversation import Message
 from services.scraper.adapters.shards import read_lines
 from services.scraper.core.normalise import Deleted, Dropped, Outcome, Said, normalise
 from services.scraper.core.source import TsWindow
-from services.scraper.core.timestamps import parse_ts
-
-_TOMBSTONE = "tombstone"
 
 
 class PageLine(Body):
@@ -45,10 +42,9 @@ def lines_of(
             else:
                 dropped["outside_window"] += 1
             continue
-        gone = outcome.ts if isinstance(outcome, Deleted) else _buried(raw)
-        if gone:
-            lines.append(PageLine(channel_id=channel_id, deleted_ts=gone))
-        if isinstance(outcome, Dropped):
+        if isinstance(outcome, Deleted):
+            lines.append(PageLine(channel_id=channel_id, deleted_ts=outcome.ts))
+        else:
             dropped[outcome.reason] += 1
     if dropped:
         lines.append(PageLine(channel_id=channel_id, dropped=dict(dropped)))
@@ -72,8 +68,3 @@ def outcomes_of(
             for reason, count in line.dropped.items():
                 for _ in range(count):
                     yield line.channel_id, Dropped(reason)
-
-
-def _buried(raw: dict[str, Any]) -> str | None:
-    """A root that was deleted and had replies leaves a stone: no earlier copy of it stays."""
-    return parse_ts(raw.get("ts")) if raw.get("subtype") == _TOMBSTONE else None

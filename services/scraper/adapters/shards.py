@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from proto.artifacts import FileEntry, ShardEntry
 from proto.body import Body
 from proto.errors import ArtifactCorrupt
-from services.scraper.adapters.packing import BATCH, LEVEL, Packed, Shard, write_batches
+from services.scraper.adapters.packing import BATCH, Packed, Shard, write_batches
 
 LINE_LIMIT = 1024 * 1024
 
@@ -42,12 +42,6 @@ def shard_entry(shard: Shard) -> ShardEntry:
         oldest_ts=shard.oldest_ts,
         latest_ts=shard.latest_ts,
     )
-
-
-def pack(bodies: Iterable[Body]) -> bytes:
-    """The same for a few, in memory."""
-    data = b"".join(body.model_dump_json(exclude_none=True).encode() + b"\n" for body in bodies)
-    return zstandard.ZstdCompressor(level=LEVEL).compress(data)
 
 
 def read_lines(path: Path, model: type[B]) -> Iterator[B]:

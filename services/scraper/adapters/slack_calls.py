@@ -4,13 +4,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from doppel.patience import patiently
 from doppel.slack.client import SlackAway, SlackRefused, SlackUnknown, sorted_errors
-from services.scraper.adapters.patience import patiently
 from services.scraper.adapters.slack_gauges import SlackGauges
 from services.scraper.core.budget import (
     SLOW_PAGE,
@@ -67,8 +67,7 @@ class _Lane:
     quick_turn: asyncio.Semaphore
     under_way: asyncio.Semaphore
     interval_s: float
-    is_small: bool = False  # pages of 15 were seen: ask for no more
-    said: bool = field(default=False)
+    said: bool = False  # that it is slow
 
 
 class SlackCalls:
@@ -108,7 +107,7 @@ class SlackCalls:
 
     def page_size(self, method: str) -> int:
         """How much to ask for at once."""
-        return page_size(method, slow=self._lane(method).is_small)
+        return page_size(method, slow=self._short_pages >= SURE)
 
     def many_wait(self) -> bool:
         """Is the budget what everything waits for?"""
@@ -204,7 +203,6 @@ class SlackCalls:
         self._short_pages += 1
         for method in SLOWED:
             lane = self._lane(method)
-            lane.is_small = self._short_pages >= SURE
             await self._slow_down(method, lane, slow_s(self._scale), slow_s(self._scale))
 
     async def _found_quick(self) -> None:
@@ -212,7 +210,7 @@ class SlackCalls:
         self._short_pages = 0
         for method in SLOWED:
             lane = self._lane(method)
-            lane.is_small, lane.said = False, False
+            lane.said = False
             lane.interval_s = 2 * floor_s(method, self._scale)
             await patiently(
                 lambda method=method, lane=lane: self._budget.speed_up(

@@ -1,6 +1,6 @@
 """Candidates on disk, so that memory does not grow with how much somebody wrote. Blocking."""
 
-import mmap
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -21,7 +21,6 @@ class Spill:
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("w+b")
         self._offset = 0
-        self._map: mmap.mmap | None = None
 
     def __enter__(self) -> "Spill":
         """Itself."""
@@ -29,8 +28,6 @@ class Spill:
 
     def __exit__(self, *_: object) -> None:
         """Close; the file goes with its folder."""
-        if self._map is not None:
-            self._map.close()
         self._file.close()
 
     def write(self, candidates: Iterable[Candidate]) -> Iterator[Entry]:
@@ -51,11 +48,5 @@ class Spill:
     def reader(self) -> Callable[[Entry], Candidate]:
         """All is written: read from now on."""
         self._file.flush()
-        if self._offset:
-            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-
-        def read(entry: Entry) -> Candidate:
-            assert self._map is not None
-            return _DECODER.decode(self._map[entry.offset : entry.offset + entry.size])
-
-        return read
+        handle = self._file.fileno()
+        return lambda entry: _DECODER.decode(os.pread(handle, entry.size, entry.offset))

@@ -30,7 +30,7 @@ from services.scraper.core.text_rows import (
     display_name,
     parse_row,
 )
-from services.scraper.core.timestamps import MICROSECOND
+from services.scraper.core.timestamps import ts_of_micros
 
 BATCH: Final = 2_000
 MOST_NAMES: Final = 200_000  # authors, or channels: they are held in memory
@@ -105,14 +105,14 @@ class TextFile:
             ):
                 last = max(micros, last + 1)
                 root = self._root(number, thread, last) if thread else None
-                ts = _ts(last)
+                ts = ts_of_micros(last)
                 if not window.holds(ts):
                     yield channel_id, Dropped("outside_window")
                     continue
                 message = Message(
                     channel_id=channel_id,
                     ts=ts,
-                    thread_ts=None if root is None else _ts(root),
+                    thread_ts=None if root is None else ts_of_micros(root),
                     user_id=None if bot else author,
                     words_of=WordsOf.APP if bot else WordsOf.PERSON if author else WordsOf.UNKNOWN,
                     text=words,
@@ -173,11 +173,6 @@ def build_from_text(path: Path, window: TsWindow, folder: Path, work: Work) -> B
 
 def _is_bot(row: Row) -> bool:
     return row.is_bot or row.user_id == "USLACKBOT"
-
-
-def _ts(micros: int) -> str:
-    seconds, fraction = divmod(micros, MICROSECOND)
-    return f"{seconds}.{fraction:06d}"
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:

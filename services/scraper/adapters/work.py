@@ -39,7 +39,7 @@ class Work:
     channel_count: int = 0
     requests: int = 0
     slow_mode: bool = False
-    forecast_s: Callable[[], float | None] | None = field(default=None, repr=False)  # of the stage `reading`
+    forecast_s: Callable[[], float] | None = field(default=None, repr=False)  # of the stage `reading`
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def enter(self, stage: Stage, total: int = 0) -> None:

@@ -9,8 +9,8 @@ looked at in windows, so that hostile input takes linear time. What looks like a
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, Final, cast
 
 import phonenumbers
@@ -120,11 +120,11 @@ class Redactor:
     """Takes what is private out of texts. `regions`: countries whose national way of writing a number is known."""
 
     regions: tuple[str, ...] = DEFAULT_REGIONS
-    _remembered: Callable[[str], str] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _remembered(self) -> Callable[[str], str]:
         """Every instance remembers what it has read."""
-        object.__setattr__(self, "_remembered", lru_cache(maxsize=REMEMBERED)(self._redact))
+        return lru_cache(maxsize=REMEMBERED)(self._redact)
 
     def __call__(self, text: str) -> str:
         """The text with placeholders where a secret, an e-mail address or a phone number stood."""

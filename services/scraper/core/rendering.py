@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Protocol
 
 from proto.conversation import Message, Sample, Turn, join_parts, render_turns
@@ -48,13 +49,12 @@ class Renderer:
     redact: Redactor
     tokens: Tokens
     context_tokens: int
-    _hidden: re.Pattern[str] | None = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _hidden(self) -> re.Pattern[str] | None:
         """One pattern for all hidden names, the longest first; `Al` is not hidden in `Alice`."""
         names = sorted((re.escape(name) for name in self.hidden if name), key=lambda name: (-len(name), name))
-        pattern = re.compile(rf"@(?:{'|'.join(names)})(?!\w)") if names else None
-        object.__setattr__(self, "_hidden", pattern)
+        return re.compile(rf"@(?:{'|'.join(names)})(?!\w)") if names else None
 
     def answer(self, candidate: Candidate) -> str:
         """What would be learnt from it; empty where nothing but placeholders is left."""

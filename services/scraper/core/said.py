@@ -5,8 +5,9 @@ from typing import Final
 import msgspec
 
 from proto.conversation import Message, WordsOf
+from services.scraper.core.words import PERSON
 
-PERSON: Final = WordsOf.PERSON.value
+__all__ = ["PERSON", "Said", "decode_line"]
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):

@@ -40,11 +40,6 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     parts: tuple[str, ...]
     context: tuple[Said, ...]
 
-    @property
-    def response_characters(self) -> int:
-        """Length of the answer."""
-        return sum(map(len, self.parts))
-
 
 @dataclass
 class Cutter:

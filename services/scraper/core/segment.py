@@ -44,11 +44,11 @@ class _Open:
     places: dict[str, int] = field(default_factory=dict[str, int])
     latest: float = 0.0
 
-    def add(self, said: Said, answered: Said | None, at: float) -> None:
-        self.answers.append(None if answered is None else self.places.get(answered.ts))
-        self.places[said.ts] = len(self.messages)
-        self.messages.append(said)
-        self.latest = at
+    def add(self, placed: Placed, answered: Placed | None) -> None:
+        self.answers.append(None if answered is None else self.places.get(answered.said.ts))
+        self.places[placed.said.ts] = len(self.messages)
+        self.messages.append(placed.said)
+        self.latest = placed.at
 
     def closed(self) -> Conversation:
         return Conversation(self.key, tuple(self.messages), False, 0, tuple(self.answers))
@@ -78,9 +78,7 @@ def split_conversations(messages: Iterable[Said], channel: Placer) -> Iterator[C
             while under_way and placed.at - (silent := next(iter(under_way.values()))).latest > MEMORY_S:
                 yield silent.closed()
                 under_way.popitem(last=False)
-            root_key, full = _grown(
-                under_way, placed.conversation, root, answered and answered.said, placed.at
-            )
+            root_key, full = _grown(under_way, placed, answered)
             if full:
                 yield full
         if len(thread) > known:
@@ -92,13 +90,14 @@ def split_conversations(messages: Iterable[Said], channel: Placer) -> Iterator[C
 
 
 def _grown(
-    under_way: OrderedDict[int, _Open], number: int, said: Said, answered: Said | None, at: float
+    under_way: OrderedDict[int, _Open], placed: Placed, answered: Placed | None
 ) -> tuple[str, Conversation | None]:
     """Add a message to its conversation: its key. One that is full ends here, and the next message begins anew."""
+    said, number = placed.said, placed.conversation
     found = under_way.get(number)
     if found is None:
         found = under_way[number] = _Open(f"{said.channel_id}/at/{said.ts}")
-    found.add(said, answered, at)
+    found.add(placed, answered)
     under_way.move_to_end(number)
     if len(found.messages) < LONGEST:
         return found.key, None

@@ -43,6 +43,10 @@ def seconds_of(ts: str) -> float:
 
 def ts_of(instant: datetime) -> str:
     """A timestamp to ask Slack with."""
-    micros = round(instant.astimezone(UTC).timestamp() * MICROSECOND)
-    seconds, fraction = divmod(max(micros, 0), MICROSECOND)
+    return ts_of_micros(max(round(instant.astimezone(UTC).timestamp() * MICROSECOND), 0))
+
+
+def ts_of_micros(micros: int) -> str:
+    """Unix microseconds as a timestamp."""
+    seconds, fraction = divmod(micros, MICROSECOND)
     return f"{seconds}.{fraction:06d}"

@@ -44,6 +44,14 @@ class Scope:
         """What the last reading left of that channel, where this one goes on from it."""
         return self.state.channels.get(channel_id) if self.state and self.since_ts else None
 
+    def since(self, channel_id: str) -> str | None:
+        """The point after which that channel is read again; None: it is read as if for the first time."""
+        return self.since_ts if self.known(channel_id) is not None else None
+
+    def oldest(self, channel_id: str) -> str | None:
+        """Where the reading of its history ends."""
+        return self.since(channel_id) or self.window.oldest
+
 
 @dataclass
 class ChannelReading:
@@ -62,9 +70,10 @@ class ChannelReading:
 
     async def read(self) -> None:
         """To the end. Raises SlackRefused where it concerns more than this channel, and what storing raises."""
-        known = self.scope.known(self.channel.channel_id)
-        if known and self.scope.since_ts:
-            for root_ts in living_threads(known, self.scope.since_ts):
+        channel_id = self.channel.channel_id
+        known, since = self.scope.known(channel_id), self.scope.since(channel_id)
+        if known and since:
+            for root_ts in living_threads(known, since):
                 self._ask(root_ts)
         for thread in self.progress.threads.values():
             self._consider(thread)
@@ -108,7 +117,7 @@ class ChannelReading:
 
     async def _read_history(self) -> None:
         channel_id, progress, scope = self.channel.channel_id, self.progress, self.scope
-        oldest = scope.since_ts if scope.known(channel_id) is not None else scope.window.oldest
+        oldest, since = scope.oldest(channel_id), scope.since(channel_id)
         while not progress.done:
             latest, inclusive = progress.latest, False
             if progress.pages == 0:
@@ -121,7 +130,7 @@ class ChannelReading:
                 progress.pages,
                 here or latest,
                 is_last=not has_more or here is None,
-                threads=self._threads_in(raws, oldest),
+                threads=_threads_in(raws, since),
             )
             await self._save(page, raws)
             self.span.pages += 1
@@ -142,16 +151,6 @@ class ChannelReading:
         await self.history.join(channel_id)  # it was left a moment ago
         return await self.history.history(channel_id, oldest, latest, inclusive=inclusive)
 
-    def _threads_in(self, raws: list[dict[str, Any]], oldest: str | None) -> tuple[Thread, ...]:
-        """Threads by their roots; where older roots are not read, also by replies that the channel shows."""
-        found = {thread.root_ts: thread for raw in raws if (thread := thread_of(raw))}
-        if oldest is not None and self.scope.known(self.channel.channel_id) is not None:
-            for raw in raws:
-                root_ts = broadcast_root(raw)
-                if root_ts and root_ts not in found and ts_key(root_ts) <= ts_key(oldest):
-                    found[root_ts] = Thread(root_ts, "", 0)
-        return tuple(found.values())
-
     def _consider(self, thread: Thread) -> None:
         """Ask for a thread, unless it is known to stand as it did."""
         known, state = self.scope.known(self.channel.channel_id), self.scope.state
@@ -171,7 +170,7 @@ class ChannelReading:
 
     async def _read_thread(self, root_ts: str) -> None:
         channel_id, before = self.channel.channel_id, self.progress.read.get(root_ts)
-        since = self.scope.since_ts if self.scope.known(channel_id) is not None else None
+        since = self.scope.since(channel_id)
         oldest = since if since and ts_key(root_ts) <= ts_key(since) else None
         number = 0
         if before is not None:
@@ -220,6 +219,17 @@ class ChannelReading:
         if not is_skippable(error):
             raise error
         self.refused = error.reason
+
+
+def _threads_in(raws: list[dict[str, Any]], since: str | None) -> tuple[Thread, ...]:
+    """Threads by their roots; where older roots are not read, also by replies that the channel shows."""
+    found = {thread.root_ts: thread for raw in raws if (thread := thread_of(raw))}
+    if since is not None:
+        for raw in raws:
+            root_ts = broadcast_root(raw)
+            if root_ts and root_ts not in found and ts_key(root_ts) <= ts_key(since):
+                found[root_ts] = Thread(root_ts, "", 0)
+    return tuple(found.values())
 
 
 def _root_in(raws: list[dict[str, Any]], root_ts: str) -> tuple[Thread, ...]:

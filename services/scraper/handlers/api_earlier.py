@@ -11,7 +11,7 @@ from doppel.storage import ObjectMissing, Storage
 from doppel.transient import is_transient
 from proto.artifacts import CorpusManifest
 from proto.errors import ArtifactCorrupt
-from services.scraper.adapters.corpora import fetch_people
+from services.scraper.adapters.corpora import fetch_manifest
 from services.scraper.core.incremental import ApiState, recheck_from, state_after
 from services.scraper.core.paging import Progress
 from services.scraper.handlers.api_channel import Scope
@@ -66,7 +66,7 @@ class GoingOn:
     async def _fetch(self, baseline: Baseline) -> Earlier | None:
         """Manifest and state of a corpus; None where they are gone or damaged: then everything is read."""
         try:
-            manifest, _ = await fetch_people(self.storage, baseline.prefix, baseline.manifest_sha256)
+            manifest = await fetch_manifest(self.storage, baseline.prefix, baseline.manifest_sha256)
             state = await self.storage.get_model(ApiState, baseline.state_key, sha256=baseline.state_sha256)
         except (ObjectMissing, ArtifactCorrupt) as error:
             log.warning("reading everything again", extra={"error": type(error).__name__})

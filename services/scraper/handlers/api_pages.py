@@ -8,9 +8,10 @@ from typing import Final
 
 import zstandard
 
+from doppel.patience import patiently
 from doppel.storage import ObjectMissing, Storage
 from proto.errors import ArtifactCorrupt
-from services.scraper.adapters.patience import patiently
+from services.scraper.adapters.corpora import each
 from services.scraper.adapters.slack_gauges import SlackGauges
 from services.scraper.adapters.work import Work
 from services.scraper.core.paging import StoredPage
@@ -41,6 +42,7 @@ class PageStore:
     work: Work
     gauges: SlackGauges
     many_wait: Callable[[], bool]  # for Slack: then a write may as well wait for company
+    saved: list[StoredPage] = field(default_factory=list[StoredPage])  # and where each of them lies
     _waiting: list[_Saving] = field(default_factory=list[_Saving])
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _written: int = 0
@@ -77,6 +79,7 @@ class PageStore:
                 for saving in batch
             ]
         await patiently(lambda: self.repository.save_pages(self.claim, pages), "PostgreSQL")
+        self.saved += pages
         for saving in batch:
             self.work.step += saving.page.message_count
             self.gauges.messages(saving.page.message_count)
@@ -86,21 +89,17 @@ class PageStore:
     async def fetch(self, pages: Iterable[StoredPage]) -> list[Path]:
         """Every object of these pages on disk; this holder's own are there. Raises ArtifactCorrupt."""
         objects = {page.key: page.sha256 for page in pages if page.key is not None and page.sha256}
-        limit = asyncio.Semaphore(AT_ONCE)
 
-        async def bring(key: str, sha256: str) -> None:
+        async def bring(key: str) -> None:
             path = page_path(self.folder, key)
             if await asyncio.to_thread(path.exists):
                 return
-            async with limit:
-                try:
-                    await self.storage.fetch_verified(key, sha256, path)
-                except ObjectMissing as error:
-                    raise ArtifactCorrupt("a page of the history") from error
+            try:
+                await self.storage.fetch_verified(key, objects[key], path)
+            except ObjectMissing as error:
+                raise ArtifactCorrupt("a page of the history") from error
 
-        async with asyncio.TaskGroup() as group:
-            for key, sha256 in objects.items():
-                group.create_task(bring(key, sha256))
+        await each(objects, bring, at_once=AT_ONCE)
         return [page_path(self.folder, key) for key in sorted(objects)]
 
 

@@ -62,9 +62,7 @@ class Reading:
 
     def _of(self, channel: PublicChannel, progress: dict[str, Progress]) -> ChannelReading:
         so_far = progress.setdefault(channel.channel_id, Progress())
-        known = self.scope.known(channel.channel_id)
-        oldest = self.scope.since_ts if known is not None else self.scope.window.oldest
-        latest = self.scope.window.latest
+        oldest, latest = self.scope.oldest(channel.channel_id), self.scope.window.latest
         span = ChannelSpan(
             begins_s=max(channel.created_s, seconds_of(oldest) if oldest else 0.0),
             ends_s=seconds_of(latest) if latest else self.ends_s,

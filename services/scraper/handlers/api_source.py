@@ -167,10 +167,9 @@ class ApiSource:
             self.rules.channels_at_once,
             ends_s=claim.created_at.timestamp(),
         )
-        await reading.read_all(channels, progress_of(stored))
-        stored = await self.repository.pages(claim.request_id)
-        progress = progress_of(stored)
-        pages = await store.fetch(stored)
+        progress = progress_of(stored)  # the reading keeps it up to date
+        await reading.read_all(channels, progress)
+        pages = await store.fetch([*stored, *store.saved])
         built = await self._build(reading, progress, pages, earlier, people, channels, folder, work)
         if is_whole:
             left = state_of(reading.complete, progress, reading.scope, claim.created_at)
@@ -195,12 +194,11 @@ class ApiSource:
             old = folder / "earlier"
             old.mkdir(exist_ok=True)
             shards = await fetch_shards(self.storage, earlier.baseline.prefix, earlier.manifest, old)
-        since_ts = reading.scope.since_ts
         work.enter("writing", total=work.step)
         reread = {
             channel_id: Reread(since_ts, progress.get(channel_id, Progress()))
             for channel_id in reading.complete
-            if since_ts and reading.scope.known(channel_id) is not None
+            if (since_ts := reading.scope.since(channel_id))
         }
         untouched = directory.keys() - reading.complete
 

@@ -1,11 +1,8 @@
 """``scrape.cancel.<request_id>``: a scrape is stopped wherever it is: here, elsewhere, waiting, yet to come."""
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
 from doppel.bus import Publisher
@@ -17,8 +14,6 @@ from services.scraper.handlers.hold import Holding
 from services.scraper.repository import Repository
 
 log = logging.getLogger(__name__)
-
-LOOK_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,28 +41,6 @@ class Cancels:
             if not is_transient(error):
                 raise
             log.warning("cancel not noted", extra={"error": type(error).__name__})
-
-    @contextlib.asynccontextmanager
-    async def heeded(self, request_id: UUID) -> AsyncGenerator[None]:
-        """Run the block unless the row says that somebody stopped it. Raises Cancelled."""
-        async with asyncio.TaskGroup() as group:
-            looking = group.create_task(self._look(request_id))
-            try:
-                yield
-            finally:
-                looking.cancel()
-
-    async def _look(self, request_id: UUID) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
-            try:
-                stopped = await self.repository.is_cancelled(request_id)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                continue  # the lease's renewal tells of the outage
-            if stopped:
-                raise Cancelled
 
 
 def stopped_result(request: ScrapeRequest, request_id: UUID) -> ScrapeResult:

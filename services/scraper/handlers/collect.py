@@ -13,7 +13,7 @@ from doppel.storage import Storage
 from doppel.transient import is_transient
 from doppel.uploads import Uploads
 from services.scraper.adapters.scrape_gauges import ScrapeGauges
-from services.scraper.core.leftovers import Ages, Named, is_leftover
+from services.scraper.core.leftovers import Ages, is_leftover
 from services.scraper.repository import Repository
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 MOST: Final = 5_000  # objects deleted in one pass
 PASS_S: Final = 900.0
 ASK_EVERY_S: Final = 300.0
+TOGETHER: Final = 50  # corpora and people whose objects are looked at with one reading of the rows
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,18 @@ class Collector:
     async def _collect_team(self, team: str, most: int) -> int:
         await self._drop_unfinished(f"{team}exports/")
         deleted = 0
-        for prefix in await self._prefixes(team):
+        prefixes = await self._prefixes(team)
+        for first in range(0, len(prefixes), TOGETHER):
             if deleted >= most:
                 break
-            listed = await self.storage.list_objects(prefix)  # before the rows: what is named by then is kept
-            named = (
-                await self.repository.named_objects(team.rstrip("/").rpartition("/")[2])
-                if listed
-                else Named()
-            )
+            listed = [  # before the rows: what is named by then is kept
+                each
+                for prefix in prefixes[first : first + TOGETHER]
+                for each in await self.storage.list_objects(prefix)
+            ]
+            if not listed:
+                continue
+            named = await self.repository.named_objects(team.rstrip("/").rpartition("/")[2])
             gone = [
                 each.key
                 for each in listed

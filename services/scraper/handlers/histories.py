@@ -49,19 +49,23 @@ class Histories:
         work: Work,
     ) -> CorpusRow:
         """The corpus to cut from. Raises CorpusMissing, SourceNotAllowed, and what reading raises."""
+        found = await self._found(claim, request, plan, delivery)
+        corpus = found or await self._read(claim, request, plan, folder, work)
+        await self._clean_up(claim, request, plan)
+        return corpus
+
+    async def _found(
+        self, claim: Claim, request: ScrapeRequest, plan: SourcePlan, delivery: Delivery
+    ) -> CorpusRow | None:
+        """What was read already: by an earlier holder, or for another request."""
         if claim.corpus_id and (earlier := await self.repository.corpus(claim.corpus_id)):
-            await self._clean_up(claim, request, plan)
             return earlier
         if plan.kind is SourceKind.CORPUS:
             return await self._newest(request.team_id)
         shared = await self._shared(request, plan, delivery)
         if shared is not None:
             await self.repository.share_corpus(claim, shared.corpus_id)
-            await self._clean_up(claim, request, plan)
-            return shared
-        corpus = await self._read(claim, request, plan, folder, work)
-        await self._clean_up(claim, request, plan)
-        return corpus
+        return shared
 
     async def _newest(self, team_id: str) -> CorpusRow:
         newest = await self.repository.newest_corpus(team_id)
@@ -133,7 +137,7 @@ class Histories:
 
     async def _same(self, team_id: str, plan: SourcePlan, built: Built) -> CorpusRow | None:
         """The newest corpus of this kind, where it says just the same and is still there."""
-        newest = await self.repository.newest_of_kind(team_id, plan.kind.value)
+        newest = await self.repository.newest_corpus(team_id, plan.kind.value)
         if newest is None or newest.content_sha256 != built.content_sha256:
             return None
         return newest if await self.storage.exists(manifest_key(newest.prefix)) else None

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 PROGRESS_S: Final = 0.5
 RENEWALS_PER_TTL: Final = 3
 LET_GO_S: Final = 5.0
+LOOK_S: Final = 2.0
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Holding:
                     group.create_task(self._renew(claim)),
                     group.create_task(self._report(claim, request, work)),
                     group.create_task(self._watch(stop)),
+                    group.create_task(self._look(claim.request_id)),
                 ]
                 try:
                     yield work
@@ -80,6 +82,19 @@ class Holding:
         if self.is_leaving:
             raise TransientError("This replica is ending.", delay_s=1)
         raise Cancelled
+
+    async def _look(self, request_id: UUID) -> None:
+        """Somebody's cancel may have reached another replica only: the row keeps it."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                stopped = await self.repository.is_cancelled(request_id)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                continue  # the lease's renewal tells of the outage
+            if stopped:
+                raise Cancelled
 
     async def _renew(self, claim: Claim) -> None:
         """Renew until cancelled. Through an outage of the database the lease is ours only as long as it runs."""
@@ -138,8 +153,7 @@ class Holding:
 def eta_s(work: Work, elapsed_s: float) -> float | None:
     """Seconds to the end of the stage: by its own forecast, else by what is known of its size."""
     if work.stage == "reading" and work.forecast_s is not None:
-        known = work.forecast_s()
-        return None if known is None else round(known, 1)
+        return round(work.forecast_s(), 1)
     if work.total > 0 and work.step > 0:
         share = work.step / work.total
     elif work.channel_count > 0 and work.channels_done > 0:

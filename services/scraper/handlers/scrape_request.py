@@ -22,7 +22,6 @@ from proto.subjects import SCRAPE_RESULT
 from services.scraper.adapters.scrape_gauges import Ending, ScrapeGauges
 from services.scraper.adapters.work import Work, scratch
 from services.scraper.core.source import SourceKind, SourcePlan, plan_source, sharing_key
-from services.scraper.handlers.cancels import Cancels
 from services.scraper.handlers.cutting import Cutting
 from services.scraper.handlers.histories import Histories
 from services.scraper.handlers.hold import Holding
@@ -38,7 +37,6 @@ class Handlers:
     bus: Publisher
     repository: Repository
     holding: Holding
-    cancels: Cancels
     histories: Histories
     cutting: Cutting
     gauges: ScrapeGauges
@@ -75,7 +73,6 @@ class Handlers:
                 async with (
                     self.holding.hold(claim, request) as work,
                     scratch(self.scratch_folder) as folder,
-                    self.cancels.heeded(request_id),
                 ):
                     return await self._scrape(claim, request, plan, delivery, folder, work)
         except LeaseLost as lost:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -20,15 +21,7 @@ class Corpora:
     async def commit_corpus(self, claim: Claim, corpus: CorpusRow) -> None:
         """The row that makes a corpus: objects were written before. Raises LeaseLost."""
         async with self.database.transaction() as connection:
-            held = await connection.fetchrow(
-                """update scraper.scrapes set corpus_id = $3, read_at = now(), updated_at = now()
-                   where request_id = $1 and fence = $2 and state = 'running' returning fence""",
-                claim.request_id,
-                claim.fence,
-                corpus.corpus_id,
-            )
-            if held is None:
-                raise LeaseLost(f"scrape {claim.request_id}")
+            await _stand_on(connection, claim, corpus.corpus_id)
             await connection.execute(
                 """insert into scraper.corpora
                        (corpus_id, team_id, source, prefix, manifest_sha256, message_count, channel_count,
@@ -43,7 +36,6 @@ class Corpora:
                 corpus.channel_count,
                 corpus.content_sha256,
             )
-            await connection.execute("delete from scraper.pages where request_id = $1", claim.request_id)
 
     async def keep_corpus(self, claim: Claim, corpus_id: UUID, unborn_id: UUID) -> None:
         """The history was read and is still what that corpus says: `unborn_id` is not made. Raises LeaseLost.
@@ -51,15 +43,7 @@ class Corpora:
         What the reading leaves for the next one goes over to the corpus that stays.
         """
         async with self.database.transaction() as connection:
-            held = await connection.fetchrow(
-                """update scraper.scrapes set corpus_id = $3, read_at = now(), updated_at = now()
-                   where request_id = $1 and fence = $2 and state = 'running' returning fence""",
-                claim.request_id,
-                claim.fence,
-                corpus_id,
-            )
-            if held is None:
-                raise LeaseLost(f"scrape {claim.request_id}")
+            await _stand_on(connection, claim, corpus_id)
             await connection.execute(
                 """with left_by_it as (
                        delete from scraper.api_states where corpus_id = $2 returning object_key, sha256)
@@ -70,7 +54,6 @@ class Corpora:
                 corpus_id,
                 unborn_id,
             )
-            await connection.execute("delete from scraper.pages where request_id = $1", claim.request_id)
 
     async def corpus(self, corpus_id: UUID) -> CorpusRow | None:
         """A committed corpus."""
@@ -78,19 +61,11 @@ class Corpora:
             await self.database.fetchrow("select * from scraper.corpora where corpus_id = $1", corpus_id)
         )
 
-    async def newest_corpus(self, team_id: str) -> CorpusRow | None:
-        """The workspace's newest."""
+    async def newest_corpus(self, team_id: str, source: str | None = None) -> CorpusRow | None:
+        """The workspace's newest; of those that were read in that way, where one is named."""
         return _corpus(
             await self.database.fetchrow(
-                "select * from scraper.corpora where team_id = $1 order by created_at desc limit 1", team_id
-            )
-        )
-
-    async def newest_of_kind(self, team_id: str, source: str) -> CorpusRow | None:
-        """The workspace's newest that was read in that way."""
-        return _corpus(
-            await self.database.fetchrow(
-                """select * from scraper.corpora where team_id = $1 and source = $2
+                """select * from scraper.corpora where team_id = $1 and ($2::text is null or source = $2)
                    order by created_at desc limit 1""",
                 team_id,
                 source,
@@ -112,6 +87,20 @@ class Corpora:
                 since,
             )
         )
+
+
+async def _stand_on(connection: Any, claim: Claim, corpus_id: UUID) -> None:
+    """The scrape has read: it stands on that corpus, and what it stored on the way is nobody's. Raises LeaseLost."""
+    held = await connection.fetchrow(
+        """update scraper.scrapes set corpus_id = $3, read_at = now(), updated_at = now()
+           where request_id = $1 and fence = $2 and state = 'running' returning fence""",
+        claim.request_id,
+        claim.fence,
+        corpus_id,
+    )
+    if held is None:
+        raise LeaseLost(f"scrape {claim.request_id}")
+    await connection.execute("delete from scraper.pages where request_id = $1", claim.request_id)
 
 
 def _corpus(row: asyncpg.Record | None) -> CorpusRow | None:

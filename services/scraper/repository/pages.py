@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +11,9 @@ from doppel.database import Database
 from proto.errors import LeaseLost
 from services.scraper.core.paging import StoredPage, Thread
 from services.scraper.repository.rows import Baseline, Claim
+
+_BASELINE: Final = """select c.corpus_id, c.prefix, c.manifest_sha256, a.object_key, a.sha256
+    from scraper.corpora c join scraper.api_states a using (corpus_id)"""
 
 
 @dataclass(frozen=True)
@@ -50,45 +53,28 @@ class Pages:
         self, claim: Claim, baseline: UUID | None, since_ts: str | None
     ) -> tuple[UUID | None, str | None]:
         """Decide what the reading starts from; what an earlier holder decided stands."""
-        await self.database.execute(
+        row = await self.database.fetchrow(
             """insert into scraper.readings (request_id, baseline, since_ts) values ($1, $2, $3)
-               on conflict (request_id) do nothing""",
+               on conflict (request_id) do update set request_id = excluded.request_id
+               returning baseline, since_ts""",
             claim.request_id,
             baseline,
             since_ts,
         )
-        row = await self.database.fetchrow(
-            "select baseline, since_ts from scraper.readings where request_id = $1", claim.request_id
-        )
-        if row is None:
-            raise LeaseLost(f"scrape {claim.request_id}")
+        assert row is not None
         return row["baseline"], row["since_ts"]
-
-    async def begun_reading(self, request_id: UUID) -> bool:
-        """Did an earlier holder decide already?"""
-        return bool(
-            await self.database.fetchval(
-                "select true from scraper.readings where request_id = $1", request_id
-            )
-        )
 
     async def newest_baseline(self, team_id: str) -> Baseline | None:
         """The newest whole reading of that workspace."""
         row = await self.database.fetchrow(
-            """select c.corpus_id, c.prefix, c.manifest_sha256, a.object_key, a.sha256
-               from scraper.corpora c join scraper.api_states a using (corpus_id)
-               where c.team_id = $1 and c.source = 'api' order by c.created_at desc limit 1""",
+            f"{_BASELINE} where c.team_id = $1 and c.source = 'api' order by c.created_at desc limit 1",
             team_id,
         )
         return _baseline(row)
 
     async def baseline(self, corpus_id: UUID) -> Baseline | None:
         """The one that was decided on."""
-        row = await self.database.fetchrow(
-            """select c.corpus_id, c.prefix, c.manifest_sha256, a.object_key, a.sha256
-               from scraper.corpora c join scraper.api_states a using (corpus_id) where c.corpus_id = $1""",
-            corpus_id,
-        )
+        row = await self.database.fetchrow(f"{_BASELINE} where c.corpus_id = $1", corpus_id)
         return _baseline(row)
 
     async def save_state(self, corpus_id: UUID, key: str, sha256: str) -> None:

@@ -77,15 +77,7 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
     test_examples = load("test", plan.test_samples)
     if not (train_examples and validation_examples and test_examples):
         raise NoWords
-    model = PersonaModel.load(
-        base,
-        job.shape,
-        rank=plan.lora_rank,
-        alpha=plan.lora_alpha,
-        max_seq_len=plan.max_seq_len,
-        seed=plan.seed,
-        device=job.device,
-    )
+    model = PersonaModel.of_plan(base, job.shape, plan, device=job.device)
     began = time.monotonic()
     resume_folder = Path(job.resume_folder) if job.resume_folder else None
     history = History.read(resume_folder)

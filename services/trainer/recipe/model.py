@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from torchtune.modules.peft import LoRALinear, get_adapter_state_dict, get_lora_
 
 from proto.artifacts import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE
 from proto.errors import BaseModelCorrupt
-from services.trainer.core.plan import Device
+from services.trainer.core.plan import Device, Plan
 from services.trainer.core.shape import ModelShape
 from services.trainer.recipe.data import MicroBatch
 from services.trainer.recipe.kernels import head_loss
@@ -49,6 +49,19 @@ class PersonaModel:
         self._layers: Layers | None = None  # made when the base's tensors are in their last precision
 
     @classmethod
+    def of_plan(cls, folder: Path, shape: ModelShape, plan: Plan, *, device: Device) -> Self:
+        """With the adapter that a run trains. Raises BaseModelCorrupt."""
+        return cls.load(
+            folder,
+            shape,
+            rank=plan.lora_rank,
+            alpha=plan.lora_alpha,
+            max_seq_len=plan.max_seq_len,
+            seed=plan.seed,
+            device=device,
+        )
+
+    @classmethod
     def load(
         cls,
         folder: Path,
@@ -59,7 +72,7 @@ class PersonaModel:
         max_seq_len: int,
         seed: int,
         device: Device,
-    ) -> "PersonaModel":
+    ) -> Self:
         """Build on no memory, then put the base's tensors in place. Raises BaseModelCorrupt."""
         if shape.rope_base != int(shape.rope_base) or shape.rope_scale != int(shape.rope_scale):
             raise BaseModelCorrupt("config.json: rope settings are not whole numbers")
