@@ -1,6 +1,9 @@
 """Real nats-server, PostgreSQL and S3, started once per test run by the code that `doppel up` runs."""
 
-from collections.abc import AsyncGenerator
+import os
+import signal
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -17,8 +20,32 @@ from doppel.settings import BusSettings, SharedSettings, StorageSettings
 from doppel.storage import Storage
 from proto.artifacts import BaseModelManifest
 from proto.subjects import STREAMS
+from tests.support.waiting import eventually
 
 ACK_WAIT_S = 3.0
+
+
+@contextmanager
+def frozen(supervisor: Supervisor, name: str) -> Iterator[None]:
+    """Stop a server's process, and let it go on at the end."""
+    pid = supervisor.pids[name]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def killed_and_back(supervisor: Supervisor, name: str, *, within_s: float) -> None:
+    """SIGKILL, then wait until the supervisor's next one serves."""
+    old = supervisor.pids[name]
+    os.kill(old, signal.SIGKILL)
+
+    async def back() -> bool:
+        running = supervisor.children[name]
+        return running.pid not in (None, old) and running.ready.is_set()
+
+    await eventually(back, what=f"{name} is back", within_s=within_s)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import json
-import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +14,7 @@ import pytest
 
 from tests.integration.gateway.rig import SECRET, Rig
 from tests.integration.gateway.test_training import bot_said
+from tests.support.servers import frozen
 from tests.support.waiting import eventually
 
 EVENT = {
@@ -136,17 +134,6 @@ async def test_only_the_person_asked_may_press(rig: Rig, http: aiohttp.ClientSes
     assert not await rig.row("select true from gateway.consents where user_id = 'U0FINN'")
 
 
-@contextmanager
-def frozen(rig: Rig, name: str) -> Iterator[None]:
-    """Stop a server's process, and let it go on at the end."""
-    pid = rig.servers.running.supervisor.pids[name]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 async def test_while_the_bus_is_away_slack_is_asked_to_retry(rig: Rig, http: aiohttp.ClientSession) -> None:
     command = urlencode(
         {
@@ -159,7 +146,7 @@ async def test_while_the_bus_is_away_slack_is_asked_to_retry(rig: Rig, http: aio
             "trigger_id": "away.1",
         }
     ).encode()
-    with frozen(rig, "nats"):
+    with frozen(rig.servers.running.supervisor, "nats"):
         status, _, seconds = await knock(rig, http, "/slack/events", changed(EVENT, event_id="EvDOOR3"))
         assert (status, seconds < 2.5) == (503, True)
         status, text, seconds = await knock(rig, http, "/slack/commands", command)
@@ -171,7 +158,7 @@ async def test_while_the_bus_is_away_slack_is_asked_to_retry(rig: Rig, http: aio
 
 
 async def test_while_the_database_is_frozen_nothing_is_lost(rig: Rig) -> None:
-    with frozen(rig, "postgres"):
+    with frozen(rig.servers.running.supervisor, "postgres"):
         asked = await rig.workspace.say("bram", "general", "@doppel kelp?")
         await rig.workspace.ask("POST", "drain", timeout_s=5)
     question = await rig.engine.question_about("kelp", within_s=30)

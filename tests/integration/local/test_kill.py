@@ -1,7 +1,5 @@
 """nats-server, PostgreSQL and S3 killed with -9: each comes back, and nothing that was acknowledged is gone."""
 
-import os
-import signal
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -14,6 +12,7 @@ from doppel.local.processes import Identity
 from doppel.local.servers import NAMES, Servers
 from doppel.local.supervisor import Supervisor
 from doppel.storage import Storage
+from tests.support.servers import killed_and_back
 from tests.support.waiting import eventually
 
 
@@ -26,14 +25,7 @@ class Own:
 
     async def kill(self, name: str) -> None:
         """SIGKILL, then wait until the next life serves."""
-        old = self.supervisor.pids[name]
-        os.kill(old, signal.SIGKILL)
-
-        async def back() -> bool:
-            running = self.supervisor.children[name]
-            return running.pid not in (None, old) and running.ready.is_set()
-
-        await eventually(back, what=f"{name} is back", within_s=30)
+        await killed_and_back(self.supervisor, name, within_s=30)
 
 
 @pytest.fixture(scope="module")

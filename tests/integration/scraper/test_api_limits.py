@@ -1,10 +1,6 @@
 """Slack's rate limits: kept from the first call on, slow mode found out, nothing asked twice after a kill."""
 
 import asyncio
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ from proto.generate import Cancel
 from tests.integration.scraper.apibox import Workspace, keys, read
 from tests.integration.scraper.desk import Desk
 from tests.support.desk import end
+from tests.support.servers import frozen
 from tests.support.waiting import eventually
 
 
@@ -151,17 +148,6 @@ async def test_a_token_that_ran_out_is_read_again_and_nothing_is_asked_twice(
     assert max((await box.asked("conversations.history")).values()) == 1
 
 
-@contextmanager
-def frozen(desk: Desk, name: str) -> Iterator[None]:
-    """Stop a server's process, and let it go on at the end."""
-    pid = desk.servers.running.supervisor.pids[name]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.parametrize("name", ["postgres", "s3", "nats"])
 async def test_a_server_that_is_away_for_a_while_costs_nothing_but_time(
     desk: Desk, box: Workspace, api: dict[str, object], name: str
@@ -174,7 +160,7 @@ async def test_a_server_that_is_away_for_a_while_costs_nothing_but_time(
         return (await box.asked("conversations.replies")).total() >= 20
 
     await eventually(begun, what="threads are read", within_s=60)
-    with frozen(desk, name):
+    with frozen(desk.servers.running.supervisor, name):
         await asyncio.sleep(3)  # the outage itself
 
     result = await desk.result(request_id, within_s=90)

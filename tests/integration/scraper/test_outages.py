@@ -1,30 +1,16 @@
 """PostgreSQL, S3 or the bus restarts during a scrape: it ends once, whole, with nothing half-stored."""
 
 import asyncio
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
 from tests.integration.scraper.desk import TEAM, Desk
 from tests.integration.scraper.histories import write_long_text
+from tests.support.servers import killed_and_back
 from tests.support.waiting import eventually
 
 MESSAGES = 150_000
-
-
-async def restart(desk: Desk, name: str) -> None:
-    """SIGKILL; the supervisor starts it again."""
-    supervisor = desk.servers.running.supervisor
-    old = supervisor.pids[name]
-    os.kill(old, signal.SIGKILL)
-
-    async def back() -> bool:
-        running = supervisor.children[name]
-        return running.pid not in (None, old) and running.ready.is_set()
-
-    await eventually(back, what=f"{name} is back", within_s=60)
 
 
 @pytest.mark.parametrize("name", ["postgres", "s3", "nats"])
@@ -41,7 +27,7 @@ async def test_a_scrape_outlives_a_restart(desk: Desk, tmp_path: Path, name: str
         return stage in [progress.stage for progress in await desk.progress(request_id)]
 
     await eventually(there, what=f"it is {stage}", within_s=90)
-    await restart(desk, name)
+    await killed_and_back(desk.servers.running.supervisor, name, within_s=60)
     await desk.connect_again()
 
     result = await desk.result(request_id, within_s=120)

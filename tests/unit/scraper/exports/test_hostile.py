@@ -10,40 +10,17 @@ import pytest
 from proto.errors import ExportInvalid
 from services.scraper.core.archive import Limits
 from tests.support.exports.handmade import (
-    CHANNELS,
-    SECRET,
     Entry,
     as_entries,
     base,
     said,
-    write,
     write_entries,
     write_quoted,
     write_same_bytes,
 )
 from tests.support.exports.people import TEAM
 from tests.unit.scraper.exports.reading import read
-
-REMEDY = ". Export it again from Slack and import the ZIP as it came."
-DAY = "eng/2024-01-01.json"
-
-
-def refusal(path: Path) -> str:
-    """The sentence with which it is refused. Fails where it is read, or ends in any other error."""
-    with pytest.raises(ExportInvalid) as caught:
-        read(path, TEAM)
-    sentence = str(caught.value)
-    assert sentence.startswith("That export can't be read: ")
-    assert sentence.endswith(REMEDY)
-    assert sentence.count(".") <= 4
-    assert len(sentence) < 300
-    assert sentence.isprintable()
-    assert SECRET not in sentence
-    return sentence.removeprefix("That export can't be read: ").removesuffix(REMEDY)
-
-
-def zipped(tmp_path: Path, files: dict[str, Any]) -> Path:
-    return write(tmp_path / "export.zip", files)
+from tests.unit.scraper.exports.refusing import DAY, refusal, zipped
 
 
 def with_day(tmp_path: Path, **fields: Any) -> Path:
@@ -192,160 +169,3 @@ def test_what_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
     assert "larger" in refusal(with_day(tmp_path, size=Limits().entry_bytes + 1))
     many = [Entry(f"eng/2024-01-01-{n}.txt".encode(), b"x", size=2**29) for n in range(101)]
     assert "more than" in refusal(write_entries(tmp_path / "export.zip", [*as_entries(base()), *many]))
-
-
-# --- JSON
-
-
-@pytest.mark.parametrize(
-    "day",
-    [
-        b"",
-        b" ",
-        b"{}",
-        b"null",
-        b'"[]"',
-        b"[",
-        b"[1, 2",
-        b"[1 2]",
-        b"[1,]",
-        b"[,1]",
-        b"[1]]",
-        b"[1][2]",
-        b"[] []",
-        b"[NaN]",
-        b"[Infinity]",
-        b"[-]",
-        b"[01]",
-        b"['x']",
-        b'[{"ts": "1.0", "text": "x"}',
-        b'[{"ts" "1.0"}]',
-        b'["\x01"]',
-        b'["\\x"]',
-        b'["\\ud8"]',
-        b'["tab\tinside"]',
-        b"\x00[]",
-        b"[]\x00",
-        b"[" * 1_000_000,
-        b"[" * 100_000 + b"]" * 100_000,
-        b'[{"a":' * 50_000 + b"1" + b"}]" * 50_000,
-        '["größer"]'.encode("latin-1"),
-        '["größer"]'.encode("utf-16-le"),
-        '["größer"]'.encode("utf-32"),
-        b'["\xed\xa0\x80"]',
-        b'["\xc0\xaf"]',
-        b"\xff\xfe[\x00]",
-    ],
-    ids=lambda day: repr(day[:24]),
-)
-def test_a_day_that_is_no_list_is_refused(tmp_path: Path, day: bytes) -> None:
-    refusal(zipped(tmp_path, base() | {DAY: day}))
-
-
-def test_json_broken_in_the_middle_is_refused_and_what_was_read_is_not_kept(tmp_path: Path) -> None:
-    half = json.dumps([said(n) for n in range(20_000)]).encode()
-    broken = half[: len(half) // 2] + b'"' + half[len(half) // 2 :]
-    refusal(zipped(tmp_path, base() | {"eng/2024-01-02.json": broken}))
-
-
-@pytest.mark.parametrize(
-    "number", ["1" * 5_000, "1" * 500_000, "1e999999999", "1E400", "-1", "0." + "0" * 9_000 + "1"]
-)
-def test_numbers_without_end_are_read_or_refused(tmp_path: Path, number: str) -> None:
-    day = (
-        f'[{json.dumps(said(1))}, {{"type": "message", "ts": {number}, "thread_ts": {number}, "text": "x"}}]'
-    )
-    path = zipped(tmp_path, base() | {DAY: day.encode()})
-    try:
-        assert len(read(path, TEAM).messages) == 1
-    except ExportInvalid:
-        refusal(path)
-
-
-SHAPES: list[Any] = [
-    {},
-    {"U0ADA": {"name": "ada"}},
-    [],
-    [1, 2, 3],
-    ["U0ADA"],
-    [[{"id": "U0ADA", "name": "eng"}]],
-    None,
-    "users",
-    7,
-    [None],
-    [{}],
-    [{"id": None, "name": None}],
-    [{"id": ["U0ADA"], "name": {"eng": 1}}],
-    [{"id": "lower", "name": "eng"}],
-    b"",
-    b"\xff\xfe",
-    b"not json",
-    b"[" * 200_000,
-    b"[{" + b'"a":{' * 5_000 + b"}" * 5_000 + b"}]",
-    b"[" + b"5," * 100_000 + b"5]",
-]
-
-
-@pytest.mark.parametrize("name", ["users.json", "channels.json"])
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: repr(shape)[:30])
-def test_lists_of_another_shape_are_refused(tmp_path: Path, name: str, shape: Any) -> None:
-    assert refusal(zipped(tmp_path, base() | {name: shape})).startswith(
-        ("it", "users.json", "channels.json", "its")
-    )
-
-
-def test_without_its_lists_it_is_no_export(tmp_path: Path) -> None:
-    for name in ("users.json", "channels.json"):
-        files = base()
-        del files[name]
-        assert name in refusal(zipped(tmp_path, files))
-
-
-@pytest.mark.parametrize("shape", [{}, {"board": "G1"}, "x", None, b"", b"[1", b"\xff"], ids=repr)
-@pytest.mark.parametrize("name", ["groups.json", "dms.json", "mpims.json"])
-def test_where_what_is_private_can_not_be_told_nothing_is_read(tmp_path: Path, name: str, shape: Any) -> None:
-    refusal(zipped(tmp_path, base() | {name: shape}))
-
-
-# --- what is private stays unread
-
-
-@pytest.mark.parametrize(
-    ("public", "private", "folder"),
-    [
-        ("board", "board", "board"),
-        ("strasse", "straße", "straße"),
-        ("eng", "ENG", "ENG"),
-        ("cafe\u0301", "café", "café"),
-        ("café", "cafe\u0301", "cafe\u0301"),
-        ("eng", "board", "board"),
-        ("eng", "D0DIRECT", "D0DIRECT"),
-        ("eng", "\ufb01x", "\ufb01x"),
-        ("fix", "\ufb01x", "\ufb01x"),
-    ],
-)
-@pytest.mark.parametrize("list_name", ["groups.json", "dms.json", "mpims.json"])
-def test_a_private_folder_is_unread_whatever_a_public_one_is_called(
-    tmp_path: Path, list_name: str, public: str, private: str, folder: str
-) -> None:
-    channels = [*CHANNELS, {"id": "C0OTHER", "name": public}]
-    files = base() | {
-        "channels.json": channels,
-        list_name: [{"id": "G0PRIV", "name": private}, {"id": private}],
-    }
-    path = zipped(tmp_path, files | {f"{folder}/2024-01-02.json": [said(2, "a secret")]})
-    assert [message.text for message in read(path, TEAM).messages] == [f"hello {SECRET}"]
-
-
-@pytest.mark.parametrize("mark", [True, "true", 1, "yes"])
-@pytest.mark.parametrize("key", ["is_private", "is_im", "is_mpim", "is_group"])
-def test_a_channel_that_says_it_is_private_is_unread(tmp_path: Path, key: str, mark: Any) -> None:
-    channels = [*CHANNELS, {"id": "C0OTHER", "name": "hr", key: mark}]
-    path = zipped(tmp_path, base() | {"channels.json": channels, "hr/2024-01-02.json": [said(2, "a secret")]})
-    assert [message.text for message in read(path, TEAM).messages] == [f"hello {SECRET}"]
-
-
-def test_the_users_of_an_organisation_are_read_where_a_workspace_has_none(tmp_path: Path) -> None:
-    files = base()
-    files["org_users.json"] = files.pop("users.json")
-    assert [person.user_id for person in read(zipped(tmp_path, files), TEAM).people] == ["U0ADA", "U0BRAM"]

@@ -16,10 +16,17 @@ from services.trainer.core.shape import ModelShape, parse_shape
 
 with warnings.catch_warnings():  # torchtune and torchao warn about themselves while they are imported
     warnings.simplefilter("ignore")
-    import services.trainer.recipe.model  # noqa: F401
+    import torch
 
-SYSTEM = "You are Ada."
+    from services.trainer.recipe.model import PersonaModel
+    from tests.unit.trainer.recipe.training import Bench
+
 WORDS = ("deploy", "build", "tests", "cache", "release", "docs", "invoice", "lunch", "search", "backup")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -77,3 +84,26 @@ def _sample(rng: random.Random, number: int) -> Sample:
     )
     said = " ".join(f"Arr, the {rng.choice(WORDS)} again!" for _ in range(rng.randint(1, 3)))
     return Sample(turns=turns, response=said, channel_id="C1", ts=f"1700000{number:03d}.000100")
+
+
+@pytest.fixture
+def bench(
+    base: Path, dataset: Path, shape: ModelShape, encoder: PromptEncoder, plan: Plan, tmp_path: Path
+) -> Bench:
+    return Bench(base, dataset, shape, encoder, plan, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    base: Path,
+    dataset: Path,
+    shape: ModelShape,
+    encoder: PromptEncoder,
+    plan: Plan,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Bench, PersonaModel]:
+    """A training that nobody interrupted."""
+    bench = Bench(base, dataset, shape, encoder, plan, tmp_path_factory.mktemp("undisturbed"))
+    model = bench.model()
+    bench.train(model)
+    return bench, model

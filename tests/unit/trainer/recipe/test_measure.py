@@ -32,11 +32,6 @@ GREEDY = Sampling(temperature=0, repetition_penalty=1)
 EFFORT = ON_CPU.model_copy(update={"answers": 5, "base_answers": 4, "new_tokens": 12, "batch": 4})
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def model(base: Path, shape: ModelShape, plan: Plan) -> PersonaModel:
     return PersonaModel.load(

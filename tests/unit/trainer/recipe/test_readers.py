@@ -22,11 +22,6 @@ from services.trainer.recipe.model import PersonaModel
 CLOSE = 2e-3  # logits reach 30; every one of 49,152 at every position
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module", params=["tiny", "smollm2"])
 def folder(request: pytest.FixtureRequest, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if request.param == "tiny":
