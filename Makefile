@@ -67,6 +67,7 @@ lint: install ## format, lint, import contracts, types, drift of generated files
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+	$(BIN)/python -m pytest --collect-only -qq > /dev/null || $(BIN)/python -m pytest --collect-only -qq
 	$(BIN)/python -m docs.generate --check
 
 schema: install ## write proto/schema and docs/reference from the code

@@ -13,8 +13,8 @@ from doppel.local.settings import inherited
 from doppel.uploads import PART_BYTES, Uploads
 from tests.integration.scraper.desk import TEAM, Desk
 from tests.integration.scraper.histories import write_csv
-from tests.integration.scraper.test_outages import restart
 from tests.support.desk import Process
+from tests.support.servers import killed_and_back
 from tests.support.waiting import eventually
 
 IMPORT_S = 120
@@ -104,7 +104,7 @@ async def test_an_upload_outlives_a_restart_of_the_bucket(desk: Desk, export_zip
     child = await begin_import(desk, export_zip)
     await eventually(lambda: uploads.unfinished(f"workspaces/{TEAM}/exports/"), what="the upload began")
 
-    await restart(desk, "s3")
+    await killed_and_back(desk.servers.running.supervisor, "s3", within_s=60)
 
     async with asyncio.timeout(IMPORT_S):
         out, err = await child.communicate()
