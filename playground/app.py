@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 
+from playground.api.files import Files
 from playground.api.handler import BODY_LIMIT_BYTES, WebApi
 from playground.box import Box
 from playground.bulk import Size, make_bulk
@@ -109,6 +110,7 @@ def _application(box: Box, deliverer: Deliverer, sockets: SocketServer, bus: Bus
             web.post("/response/{secret}", Responses(box).handle),
             *Control(box, deliverer).routes(),
             *Operations(box, deliverer, sockets, bus).routes(),
+            *Files(box).routes(),
             *Page(box).routes(),
         ]
     )

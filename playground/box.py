@@ -47,6 +47,7 @@ class Box:
     tickets: dict[str, float] = field(default_factory=dict[str, float])
     responses: dict[str, ResponseUrl] = field(default_factory=dict[str, ResponseUrl])
     triggers: dict[str, float] = field(default_factory=dict[str, float])
+    upload_urls: dict[str, str] = field(default_factory=dict[str, str])
     gateway_urls: list[str] = field(default_factory=list[str])
     subscribed: set[str] = field(default_factory=set[str])
     workspace: Workspace = field(init=False)
@@ -65,7 +66,7 @@ class Box:
         observers = self.workspace.observers
         self.workspace = self._fresh()
         self.workspace.observers = observers
-        for forgotten in (self.revoked, self.tickets, self.responses, self.triggers):
+        for forgotten in (self.revoked, self.tickets, self.responses, self.triggers, self.upload_urls):
             forgotten.clear()
         self.faults.clear()
         self.limits.set(self.settings.rate_limits, self.settings.clock_scale)

@@ -22,7 +22,7 @@ METHOD_KINDS = frozenset(
 )
 SEND_KINDS = frozenset({"duplicate", "reorder", "delay", "drop", "unsigned", "bad_signature"})
 SENDS = frozenset({"events", "commands", "interactivity"})
-_EXACT = SENDS | {"response_url"}
+_EXACT = SENDS | {"response_url", "upload"}
 
 Kind = Literal[
     "ratelimited", "status", "html", "error", "slow", "reset_before", "reset_after", "status_after", "stale_ticket",

@@ -30,6 +30,8 @@ _TIER_OF: Final = {
     "chat.delete": 3,
     "chat.postEphemeral": 4,
     "reactions.add": 3,
+    "files.getUploadURLExternal": 4,
+    "files.completeUploadExternal": 4,
     "views.open": 4,
     "views.update": 4,
     "views.publish": 4,

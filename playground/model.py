@@ -1,5 +1,6 @@
 """What a synthetic workspace is made of, before it lives."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +11,7 @@ ChannelKind = Literal["public", "private", "im"]
 
 BOT_USER_ID = "U0DOPPEL"
 BOT_ID = "B0DOPPEL"
+_PICTURES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"GIF8": "gif"}
 
 
 @dataclass
@@ -39,3 +41,21 @@ class SeedWorkspace:
     users: list[User]
     channels: list[SeedChannel]
     bots: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+@dataclass
+class StoredFile:
+    """A file on its way, or shared."""
+
+    id: str
+    name: str
+    length: int
+    alt_text: str
+    created: int = field(default_factory=lambda: int(time.time()))
+    data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """What the first bytes say it is; "binary" for all that the page does not show."""
+        start = (self.data or b"")[:4]
+        return next((kind for magic, kind in _PICTURES.items() if start.startswith(magic)), "binary")

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from playground.channel import Channel, Clock, now_us
-from playground.model import BOT_ID, BOT_USER_ID, ChannelKind, Message, SeedChannel, SeedWorkspace, User
+from playground.model import (
+    BOT_ID,
+    BOT_USER_ID,
+    ChannelKind,
+    Message,
+    SeedChannel,
+    SeedWorkspace,
+    StoredFile,
+    User,
+)
 from playground.text import encode_typed, rich_text
 
 
@@ -47,6 +56,7 @@ class Workspace:
         self.channels: dict[str, Channel] = {each.id: Channel(each, clock=clock) for each in seed.channels}
         self.ephemerals: list[dict[str, Any]] = []
         self.views: dict[str, dict[str, Any]] = {}
+        self.files: dict[str, StoredFile] = {}
         self.homes: dict[str, dict[str, Any]] = {}
         self.observers: list[Callable[[Change], None]] = []
         self._clock = clock

@@ -66,7 +66,10 @@ class Memorisation(Body):
 
 
 class Example(Body):
-    """What was really answered, and what the voice says in the same place. Seen by the command only."""
+    """What was really answered, and what the voice says in the same place.
+
+    `real` is seen by the command only; Slack shows some of what a published voice generated.
+    """
 
     real: str = Field(repr=False)
     generated: str = Field(repr=False)

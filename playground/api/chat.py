@@ -14,8 +14,9 @@ SECTION_LIMIT = 3_000
 METADATA_LIMIT = 8_000
 
 
-def _writable(call: Call) -> Channel:
-    (named,) = call.required("channel")
+def writable(call: Call, name: str = "channel") -> Channel:
+    """The channel or DM that the bot may write to."""
+    (named,) = call.required(name)
     user = call.workspace.users.get(named)
     if user is not None and not user.get("is_bot") and not user.get("deleted"):
         return call.workspace.open_dm(named)
@@ -95,7 +96,7 @@ def bot_profile(call: Call) -> dict[str, Any]:
 
 def post_message(call: Call) -> Answer:
     """chat.postMessage: under the app's name, or the name and picture given (then a bot_message without a user)."""
-    channel = _writable(call)
+    channel = writable(call)
     app = call.workspace.app
     message: Message = {
         "type": "message",
@@ -131,7 +132,7 @@ def post_message(call: Call) -> Answer:
 
 
 def _own(call: Call, code: str) -> tuple[Channel, Message]:
-    channel = _writable(call)
+    channel = writable(call)
     (ts,) = call.required("ts")
     message = channel.get(ts)
     if message is None or message.get("subtype") == "tombstone":
@@ -164,7 +165,7 @@ def delete(call: Call) -> Answer:
 
 def post_ephemeral(call: Call) -> Answer:
     """chat.postEphemeral"""
-    channel = _writable(call)
+    channel = writable(call)
     user = call.user()
     if user["id"] not in channel.members:
         raise ApiError("user_not_in_channel")
@@ -181,7 +182,7 @@ def post_ephemeral(call: Call) -> Answer:
 
 def add_reaction(call: Call) -> Answer:
     """reactions.add"""
-    channel = _writable(call)
+    channel = writable(call)
     ts, name = call.required("timestamp", "name")
     if channel.get(ts) is None:
         raise ApiError("message_not_found")

@@ -9,13 +9,18 @@ from typing import Any
 
 from aiohttp import web
 
-from playground.api import chat, conversations, people
+from playground.api import chat, conversations, files, people
 from playground.api.call import SCOPES, Answer, ApiError, Call, read_arguments
 from playground.box import Box
 from playground.faults import Fault
 from playground.journal import redacted, summarised
 
-METHODS: dict[str, Callable[[Call], Answer]] = {**conversations.METHODS, **chat.METHODS, **people.METHODS}
+METHODS: dict[str, Callable[[Call], Answer]] = {
+    **conversations.METHODS,
+    **chat.METHODS,
+    **files.METHODS,
+    **people.METHODS,
+}
 _HTML = "<!DOCTYPE html><html><body><h1>Slack is having trouble</h1></body></html>"
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
 

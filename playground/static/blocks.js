@@ -64,9 +64,20 @@ function one(block, press) {
   }
 }
 
+// A shared file: its picture by its path here, whatever name this Slack has outside; others by name only.
+function file(each) {
+  const isPicture = /^image\//.test(each.mimetype ?? "");
+  const name = element("div", { class: "file-name" }, ...plain(String(each.title ?? each.name ?? "file")));
+  if (!isPicture) return element("div", { class: "file" }, name);
+  const src = new URL(each.url_private, location.href).pathname;
+  return element("div", { class: "file" }, name, element("img", { src, alt: each.alt_txt ?? "", loading: "lazy" }));
+}
+
 // What people type carries a rich_text block equal to its text; the text is enough then.
 export function content(message, press) {
   const blocks = (message.blocks ?? []).filter((block) => block.type !== "rich_text");
-  if (!blocks.length) return mrkdwn(message.text);
-  return element("div", { class: "blocks" }, ...blocks.map((block) => one(block, press)));
+  const files = (message.files ?? []).map(file);
+  const shown = blocks.length ? blocks.map((block) => one(block, press)) : message.text ? [mrkdwn(message.text)] : [];
+  if (shown.length === 1 && !blocks.length && !files.length) return shown[0];
+  return element("div", { class: "blocks" }, ...shown, ...files);
 }

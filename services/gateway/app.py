@@ -17,6 +17,7 @@ from doppel.lifecycle import Lifecycle
 from doppel.secrets import TokenBox
 from doppel.settings import SettingsError
 from doppel.slack.client import SlackAway, SlackConnection, SlackRefused, SlackUnknown, open_slack
+from doppel.storage import Storage
 from doppel.transient import is_transient
 from proto import subjects
 from proto.slack import EventCallback, SlackEvent
@@ -35,6 +36,7 @@ from services.gateway.handlers.installing import Installer
 from services.gateway.handlers.mention import MentionMetrics, Mentions
 from services.gateway.handlers.persona_request import PersonaRequests
 from services.gateway.handlers.posting import Poster, PostingMetrics
+from services.gateway.handlers.report import Reports
 from services.gateway.handlers.slack_event import SlackEvents
 from services.gateway.handlers.training import TrainingFlow
 from services.gateway.repository import Outbox, Personas, Questions, Trainings, Workspaces
@@ -60,9 +62,11 @@ async def serve(lifecycle: Lifecycle) -> None:
         timeout = aiohttp.ClientTimeout(total=settings.slack_timeout_s)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout, trust_env=False))
         slack = await stack.enter_async_context(open_slack(settings.slack_api_url, settings.slack_timeout_s))
+        storage = Storage(settings)
+        stack.callback(storage.close)
         lifecycle.not_ready("waiting for the bus")
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="gateway"))
-        desk = make_desk(settings, database, connection.bus, slack, session, box)
+        desk = make_desk(settings, database, connection.bus, slack, session, storage, box)
         room = Room.furnish(desk, lifecycle, settings)
         room.bind(connection, settings)
         await connection.broker.start()
@@ -100,6 +104,7 @@ def make_desk(
     bus: Bus,
     slack: SlackConnection,
     session: aiohttp.ClientSession,
+    storage: Storage,
     box: TokenBox | None,
 ) -> Desk:
     """What every handler works with."""
@@ -112,6 +117,7 @@ def make_desk(
         workspaces=Workspaces(database, box),
         slack=Slack(slack),
         response_urls=ResponseUrls(session, settings.slack_api_url),
+        storage=storage,
         box=box,
         clocks=Clocks(
             claim_ttl_s=settings.claim_ttl_s,
@@ -146,6 +152,7 @@ class Room:
         poster = Poster(desk, PostingMetrics(lifecycle.registry))
         asker = Asker(desk)
         flow = TrainingFlow(desk, poster)
+        reports = Reports(desk, poster)
         installer = Installer(desk, settings.slack_bot_token)
         mentions = Mentions(desk, asker, poster, MentionMetrics(lifecycle.registry))
         commands, buttons = Commands(desk, flow, poster), Buttons(desk, flow, poster)
@@ -155,7 +162,7 @@ class Room:
             poster,
             SlackEvents(desk, installer, mentions, commands, buttons),
             Answers(desk, asker, poster),
-            Facts(desk, flow),
+            Facts(desk, flow, reports),
             PersonaRequests(desk, flow, poster),
         )
 

@@ -1,6 +1,7 @@
 """Answering a command or a button through its response_url: seen by one person, and only for half an hour."""
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -38,11 +39,13 @@ class ResponseUrls:
             return True
         return (parts.scheme, parts.hostname, port) == ("https", SLACK_HOST, None)
 
-    async def say(self, url: str, text: str) -> None:
-        """Show one sentence to whoever typed or pressed. Raises SlackRefused, SlackAway, SlackUnknown."""
+    async def say(self, url: str, text: str, blocks: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Show something to whoever typed or pressed. Raises SlackRefused, SlackAway, SlackUnknown."""
         if not self.is_allowed(url):
             raise SlackRefused("response_url_not_slacks")
-        body = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        body: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        if blocks:
+            body["blocks"] = blocks
         try:
             async with self._session.post(url, json=body, allow_redirects=False) as response:
                 status = response.status

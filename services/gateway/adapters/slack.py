@@ -8,7 +8,14 @@ from typing import Any, Final, cast
 from pydantic import SecretStr
 from slack_sdk.web.async_client import AsyncWebClient
 
-from doppel.slack.client import SlackAway, SlackConnection, SlackRefused, sorted_errors
+from doppel.slack.client import (
+    SERVER_ERROR,
+    SlackAway,
+    SlackConnection,
+    SlackRefused,
+    SlackUnknown,
+    sorted_errors,
+)
 from proto.conversation import Person
 from services.gateway.core.people import person_of
 from services.gateway.core.routing import Bot, Installed
@@ -17,6 +24,10 @@ PAGE: Final = 200
 MOST_PAGES: Final = 50
 PERSON_KEPT_S: Final = 600.0
 PEOPLE_KEPT: Final = 5000
+OK: Final = 200
+_BYTES: Final = {"Content-Type": "application/octet-stream"}
+RENEWED_S: Final = 3.0
+_OF_A_TEAM: Final = frozenset(("users.list", "conversations.list", "users.conversations", "views.publish"))
 _INERT: Final[dict[str, Any]] = {"parse": "none", "link_names": False}
 
 
@@ -125,6 +136,41 @@ class SlackWorkspace:
         """Who that is; remembered for ten minutes. None: nobody of that id."""
         now = asyncio.get_running_loop().time()
         known = self._people.get((self.bot.team_id, user_id))
+    async def upload(self, name: str, data: bytes, alt_text: str) -> str:
+        """Bring a file to Slack; returns its id. Nobody sees it before it is shared.
+
+        Whatever goes wrong, nothing is to be seen, so it may be done again: an unknown outcome is raised as SlackAway.
+        """
+        try:
+            answer = await self._call(
+                "files.getUploadURLExternal", filename=name, length=len(data), alt_txt=alt_text
+            )
+            await self._put(str(answer["upload_url"]), data)
+        except SlackUnknown as error:
+            raise SlackAway("Slack did not take the file.") from error
+        return str(answer["file_id"])
+
+    async def _put(self, url: str, data: bytes) -> None:
+        """The bytes, without a token: the address is the secret."""
+        session = self.client.session
+        assert session is not None
+        with sorted_errors():
+            async with session.post(url, data=data, headers=_BYTES, allow_redirects=False) as response:
+                status = response.status
+        if status >= SERVER_ERROR:
+            raise SlackAway("Slack did not take the file.")
+        if status != OK:
+            raise SlackRefused(f"upload_{status}")
+
+    async def share(self, file_id: str, title: str, *, channel: str, thread_ts: str | None) -> None:
+        """Show an uploaded file. Slack makes the message a little later, and tells no ts."""
+        await self._call(
+            "files.completeUploadExternal",
+            files=[{"id": file_id, "title": title}],
+            channel_id=channel,
+            thread_ts=thread_ts,
+        )
+
         if known and now - known[0] < PERSON_KEPT_S:
             return known[1]
         try:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-Kind = Literal["reply", "notice", "progress", "question"]
+Kind = Literal["reply", "notice", "progress", "question", "report"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class NewRow:
     trigger_ts: str | None = None
     deadline_s: float | None = None
     note: str | None = None
+    response_url: str | None = field(default=None, repr=False)  # sealed: then only `asked_by` sees it
     body: dict[str, Any] | None = field(default=None, repr=False)
 
 
@@ -55,5 +56,23 @@ class OutboxRow:
     created_at: datetime
     deadline_at: datetime | None
     age_s: float  # since the last send began
+    response_url: str | None = field(repr=False)
     body: dict[str, Any] | None = field(repr=False)
     question: dict[str, Any] | None = field(repr=False)
+
+    @property
+    def is_ephemeral(self) -> bool:
+        """Seen by one person, and it leaves no trace to look for."""
+        return self.response_url is not None
+
+    @property
+    def picture(self) -> dict[str, Any] | None:
+        """A file to be uploaded and shared in place of a text."""
+        return (self.body or {}).get("picture")
+
+    @property
+    def file_id(self) -> str | None:
+        """Slack's id of the picture, once there is one; afterwards it stands where others have their ts."""
+        if self.picture is not None:
+            return self.picture.get("file_id")
+        return self.message_ts if (self.message_ts or "").startswith("F") else None

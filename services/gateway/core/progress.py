@@ -7,6 +7,7 @@ from proto.dataset import DatasetSummary, say_dropped, say_summary
 from proto.scrape import ScrapeProgress
 from proto.train import RunState, TrainProgress, TrainResult
 from services.gateway.core.reply import with_mentions
+from services.gateway.core.report import what_stays
 
 WIDTH: Final = 20
 STAGES: Final = (
@@ -61,7 +62,7 @@ def render_train(progress: TrainProgress) -> dict[str, Any]:
     """While it trains."""
     who = f"Learning how <@{progress.user_id}> writes"
     if progress.stage == "queued":
-        place = f", place {progress.queue_position} in the queue" if progress.queue_position else ""
+        place = f", {_nth(progress.queue_position)} in the queue" if progress.queue_position else ""
         return {"text": f"{who}: waiting for another training to end{place}."}
     if not progress.total:
         return {"text": f"{who}: {progress.stage}."}
@@ -75,6 +76,11 @@ def render_train(progress: TrainProgress) -> dict[str, Any]:
     return {"text": f"{who}: `{bar}` step {progress.step} of {progress.total}{shown}{left}."}
 
 
+def _nth(place: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(place % 10 if place % 100 not in (11, 12, 13) else 0, "th")
+    return f"{place}{ending}"
+
+
 def _spoken(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
@@ -85,37 +91,33 @@ def _spoken(seconds: float) -> str:
 
 
 def render_result(
-    result: TrainResult, sentence: str | None, summary: DatasetSummary | None = None
+    result: TrainResult,
+    sentence: str | None,
+    summary: DatasetSummary | None = None,
+    *,
+    others_answer: bool = False,
 ) -> dict[str, Any]:
-    """How it ended, with what to do next, and what was learnt from."""
+    """How it ended, with what to do next, and what was learnt from. `others_answer`: an earlier version is in use."""
+    who = f"<@{result.user_id}>"
     if result.state is RunState.PUBLISHED and sentence is None:
-        ready = f"<@{result.user_id}> is ready: mention me, and I answer in that voice, marked as AI."
+        ready = f"{who} is ready: mention me, and I answer in that voice, marked as AI."
         learnt = [f"Learnt from {_numbers(summary)}."] if summary and summary.sample_count else []
-        return {"text": "\n".join([ready, *_report_lines(result), *learnt])}
+        return {"text": "\n".join([ready, *_in_short(result), *learnt])}
     said = sentence or (
-        result.error.message
-        if result.error
-        else f"The training of <@{result.user_id}> ended: {result.state}."
+        result.error.message if result.error else f"The training of {who} ended: {result.state}."
     )
+    if result.state is RunState.REJECTED:
+        said = f"{said} {what_stays(who, others_answer=others_answer)}"
     return {"text": with_mentions(said)}
 
 
-def _report_lines(result: TrainResult) -> list[str]:
-    """The voice report: its numbers, and what they say in one sentence."""
-    numbers: list[str] = []
-    if result.base_test_loss is not None and result.test_loss is not None:
-        numbers.append(f"held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}")
-    report = result.report
-    if report is None:
-        return [f"Held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}."] if numbers else []
-    if report.style_to_own is not None:
-        others = "" if report.style_to_others is None else f" (to others {report.style_to_others:.2f})"
-        numbers.append(f"style distance to them {report.style_to_own:.2f}{others}")
-    if report.authorship is not None:
-        numbers.append(f"taken for theirs {report.authorship:.0%}")
-    if report.overlap_words is not None:
-        numbers.append(f"longest repeat {report.overlap_words} words")
-    return [f"*Voice report:* {' · '.join(numbers)}", report.sentence]
+def _in_short(result: TrainResult) -> list[str]:
+    """What the report says, in one sentence; all of it stands in the thread."""
+    if result.report is not None:
+        return [f"{result.report.sentence} The report is in this thread."]
+    if result.base_test_loss is None or result.test_loss is None:
+        return []
+    return [f"Held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}."]
 
 
 _STATES: Final = {"asking": "waits for their answer", "scraping": "history is read", "training": "trains"}

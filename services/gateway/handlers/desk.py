@@ -7,6 +7,7 @@ from datetime import timedelta
 from doppel.bus import Publisher
 from doppel.secrets import TokenBox
 from doppel.slack import mrkdwn
+from doppel.storage import Storage
 from proto.body import derived_id
 from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.slack import Slack, SlackWorkspace
@@ -49,6 +50,7 @@ class Desk:
     workspaces: Workspaces
     slack: Slack
     response_urls: ResponseUrls
+    storage: Storage
     box: TokenBox | None
     clocks: Clocks
     limits: Limits
@@ -80,10 +82,8 @@ async def make_notice(
 ) -> NewRow:
     """A sentence that only the asker sees: through the response_url, or by DM where there is none."""
     bot = installed.bot
-    body = dict(post)
-    if response_url and desk.box is not None:  # a bearer secret: sealed like a token
-        body["response_url"] = desk.box.seal(bot.team_id, response_url).decode()
-    else:
+    sealed = seal_url(desk, bot.team_id, response_url)
+    if sealed is None:
         channel = await desk.at(installed).open_dm(asked_by)
     return NewRow(
         Key(bot.api_app_id, channel, trigger),
@@ -91,5 +91,13 @@ async def make_notice(
         "notice",
         derived_id("notice", bot.api_app_id, trigger),
         asked_by=asked_by,
-        body=body,
+        response_url=sealed,
+        body=dict(post),
     )
+
+
+def seal_url(desk: Desk, team_id: str, response_url: str) -> str | None:
+    """A response_url is a bearer secret: kept sealed, like a token. None where there is none to keep."""
+    if not response_url or desk.box is None:
+        return None
+    return desk.box.seal(team_id, response_url).decode()

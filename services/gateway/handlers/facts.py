@@ -11,7 +11,9 @@ from proto.train import RunState, TrainProgress, TrainRequest, TrainResult, run_
 from services.gateway.core.progress import render_result
 from services.gateway.core.reply import with_mentions
 from services.gateway.handlers.desk import Desk
+from services.gateway.handlers.report import Reports
 from services.gateway.handlers.training import TrainingFlow
+from services.gateway.repository import Training
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ class Facts:
 
     desk: Desk
     flow: TrainingFlow
+    reports: Reports
 
     async def on_scrape_result(self, result: ScrapeResult, delivery: Delivery) -> None:
         """The dataset is there: train, if that was asked for and the person still agrees."""
@@ -81,8 +84,18 @@ class Facts:
             log.info("run published", extra={"run_id": str(result.run_id), "active": active})
         training = await self.desk.trainings.fetch(result.request_id)
         if training is not None:
-            summary = await self.desk.trainings.dataset_summary(result.run_id)
-            await self.flow.finish(training, render_result(result, sentence, summary))
+            async with delivery.heartbeat():  # the bucket and Slack may be slow
+                await self._tell(training, result, sentence)
+
+    async def _tell(self, training: Training, result: TrainResult, sentence: str | None) -> None:
+        """The outcome in the progress message, and the report below it."""
+        summary = await self.desk.trainings.dataset_summary(result.run_id)
+        active = await self.desk.personas.fetch_active(result.team_id)
+        others_answer = any(each.user_id == result.user_id for each in active)
+        outcome = render_result(result, sentence, summary, others_answer=others_answer)
+        progress = await self.flow.finish(training, outcome)
+        if progress is not None and result.report is not None:
+            await self.reports.tell(training, progress, result.report.prefix, result.report.manifest_sha256)
 
     async def on_scrape_progress(self, progress: ScrapeProgress, _: Delivery) -> None:
         """How far the reading is."""

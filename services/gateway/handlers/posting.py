@@ -10,21 +10,18 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter
 
-from doppel.secrets import TokenUnreadable
 from doppel.slack.client import SlackAway, SlackRefused, SlackUnknown
 from proto.errors import NoConsent
 from services.gateway.adapters.slack import SlackWorkspace
 from services.gateway.core.dispatch import MOST_SENDS, Resolution, resolve_unseen
 from services.gateway.core.outbox import OutboxRow
-from services.gateway.core.reply import is_marked, metadata
-from services.gateway.core.routing import Installed
+from services.gateway.handlers.delivery import EPHEMERAL, Carrier, now_s
 from services.gateway.handlers.desk import Desk
 
 log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 4
 AWAY_S: Final = 2.0
-LOOK_BACK_S: Final = 60.0  # Slack's clock and the database's may differ
 _NOT_HERE: Final = frozenset(
     ("not_in_channel", "channel_not_found", "is_archived", "restricted_action", "no_permission")
 )
@@ -53,9 +50,14 @@ class Poster:
     desk: Desk
     metrics: PostingMetrics
 
+    @property
+    def carrier(self) -> Carrier:
+        """How a row reaches Slack."""
+        return Carrier(self.desk)
+
     async def post_due(self, request_id: Any = None) -> bool:
         """Take one message that is due and post it. False: nothing is due."""
-        claimed_at = _now()  # before the claim: a sleep in between counts against us
+        claimed_at = now_s()  # before the claim: a sleep in between counts against us
         row = await self.desk.outbox.claim_due(self.desk.clocks.claim_ttl_s, request_id)
         if row is None:
             return False
@@ -81,13 +83,14 @@ class Poster:
         if installed is None:
             await self._give_up(row, "not_installed")
             return
-        if row.kind == "reply" and row.user_id and not await self._may_imitate(row, row.user_id):
+        is_imitation = row.kind in ("reply", "report") and row.user_id
+        if is_imitation and row.user_id and not await self._may_imitate(row, row.user_id):
             return
-        if _now() > claimed_at + self.desk.clocks.claim_ttl_s / 2:
+        if now_s() > claimed_at + self.desk.clocks.claim_ttl_s / 2:
             return  # too slow to be sure that it is still ours: it is looked up first
         slack = self.desk.at(installed)
         try:
-            ts = await self._deliver(slack, row)
+            ts = await self.carrier.deliver(slack, row)
         except SlackRefused as error:
             await self._refused(slack, row, error)
         except SlackAway as error:  # definitely not out
@@ -99,24 +102,11 @@ class Poster:
         else:
             await self._sent(slack, row, ts)
 
-    async def _deliver(self, slack: SlackWorkspace, row: OutboxRow) -> str:
-        body = dict(row.body or {})
-        sealed = body.pop("response_url", None)
-        if sealed is not None and self.desk.box is not None:
-            try:
-                url = self.desk.box.open(row.team_id, sealed.encode())
-            except TokenUnreadable as error:
-                raise SlackRefused("response_url_unreadable") from error
-            await self.desk.response_urls.say(url, str(body["text"]))
-            return "ephemeral"
-        mark = metadata(str(row.request_id), row.key.part)
-        return await slack.post(row.key.channel, body, thread_ts=row.thread_ts, metadata=mark)
-
     async def _may_imitate(self, row: OutboxRow, user_id: str) -> bool:
         """Consent is asked for once more, right before the words go out."""
         if await self.desk.personas.has_consent(row.team_id, user_id):
             return True
-        if row.key.part == 0:
+        if row.key.part == 0 and row.kind == "reply":
             sentence = await self.desk.sentence(row.team_id, str(NoConsent(user_id)))
             await self.desk.outbox.replace(row, sentence)
         else:
@@ -128,14 +118,18 @@ class Poster:
         again_s = self.desk.clocks.settle_s if row.attempt > 1 else None
         winner = await self.desk.outbox.sent(row, ts, repair_after_s=again_s)
         self._count(row, "sent")
-        if winner != ts and ts != "ephemeral":
+        if winner != ts and ts != EPHEMERAL:
             await self._take_away(slack, row, ts)
 
     async def _refused(self, slack: SlackWorkspace, row: OutboxRow, error: SlackRefused) -> None:
         if error.token_is_dead:
             log.error("the workspace's token is dead", extra=_ids(row) | {"reason": error.reason})
             await self.desk.workspaces.mark_dead(row.team_id)
-        elif row.kind in ("notice", "progress") and row.asked_by and self._may_move(row, error):
+        elif (
+            (row.kind in ("notice", "progress") or row.is_ephemeral)
+            and row.asked_by
+            and self._may_move(row, error)
+        ):
             await self._say_by_dm(slack, row, row.asked_by, error.reason)
             return
         elif row.kind == "reply" and set(row.body or {}) != {"text"} and error.reason not in _NO_PLACE:
@@ -154,17 +148,15 @@ class Poster:
         except (SlackAway, SlackUnknown):
             await self.desk.outbox.put_back(row, AWAY_S)
         else:
-            if channel == row.key.channel and "response_url" not in (row.body or {}):
+            if channel == row.key.channel and not row.is_ephemeral:
                 await self._give_up(row, reason)
                 return
-            body = {name: value for name, value in (row.body or {}).items() if name != "response_url"}
-            await self.desk.outbox.move(row, channel, body)
+            await self.desk.outbox.move(row, channel, row.body or {})
 
     @staticmethod
     def _may_move(row: OutboxRow, error: SlackRefused) -> bool:
         """What can't be said there is said by DM instead."""
-        is_ephemeral = "response_url" in (row.body or {})
-        return is_ephemeral or error.reason in _NOT_HERE
+        return row.is_ephemeral or error.reason in _NOT_HERE
 
     async def _give_up(self, row: OutboxRow, reason: str) -> None:
         self._count(row, "failed")
@@ -173,7 +165,7 @@ class Poster:
 
     async def _resolve_next(self) -> bool:
         """Take one row of which nobody knows whether it is out, and find out. False: there is none."""
-        claimed_at = _now()
+        claimed_at = now_s()
         row = await self.desk.outbox.claim_unresolved(self.desk.clocks.claim_ttl_s)
         if row is None:
             return False
@@ -181,12 +173,12 @@ class Poster:
         if installed is None:
             await self._give_up(row, "not_installed")
             return True
-        if "response_url" in (row.body or {}):
+        if row.is_ephemeral:
             await self._say_again(row, claimed_at)
             return True
         slack = self.desk.at(installed)
         try:
-            found = await self._look(slack, installed, row)
+            found = await self.carrier.look(slack, row)
         except SlackRefused as error:  # nobody can look there, so nobody may send again
             await self._give_up(row, error.reason)
         except (SlackAway, SlackUnknown):
@@ -199,7 +191,7 @@ class Poster:
         self, slack: SlackWorkspace, row: OutboxRow, found: list[str], claimed_at: float
     ) -> None:
         if found:
-            await self._sent(slack, row, found[0])
+            await self._sent(slack, row, row.file_id or found[0])
             for ts in found[1:]:
                 await self._take_away(slack, row, ts)
             return
@@ -222,41 +214,20 @@ class Poster:
         elif await self.desk.outbox.resend(row):
             await self._send(replace(row, attempt=row.attempt + 1), claimed_at)
 
-    async def _look(self, slack: SlackWorkspace, installed: Installed, row: OutboxRow) -> list[str]:
-        """The ts of every copy of this very post, oldest first."""
-        if row.thread_ts is not None:
-            messages = await slack.fetch_thread(
-                row.key.channel, row.thread_ts, oldest=row.trigger_ts or row.thread_ts
-            )
-        else:
-            oldest = f"{row.created_at.timestamp() - LOOK_BACK_S:.6f}"
-            messages = await slack.fetch_history(row.key.channel, oldest=oldest)
-        bot = installed.bot
-        return [
-            str(message["ts"])
-            for message in messages
-            if is_marked(
-                message,
-                request_id=str(row.request_id),
-                part=row.key.part,
-                app_id=bot.api_app_id,
-                bot_id=bot.bot_id,
-            )
-        ]
-
     async def _repair_later(self, row: OutboxRow) -> None:
         """Once more, a settle time after a message that was sent more than once: a late copy goes."""
         installed = await self.desk.workspaces.fetch(row.team_id)
-        if installed is None or row.message_ts in (None, "ephemeral"):
+        if installed is None or row.message_ts in (None, EPHEMERAL):
             return
         slack = self.desk.at(installed)
         try:
-            found = await self._look(slack, installed, row)
+            found = await self.carrier.look(slack, row)
         except (SlackRefused, SlackAway, SlackUnknown) as error:
             log.warning("no second look", extra=_ids(row) | {"error": type(error).__name__})
             return
+        kept = found[:1] if row.file_id else [row.message_ts]
         for ts in found:
-            if ts != row.message_ts:
+            if ts not in kept:
                 await self._take_away(slack, row, ts)
 
     async def _take_away(self, slack: SlackWorkspace, row: OutboxRow, ts: str) -> None:
@@ -268,10 +239,6 @@ class Poster:
 
     def _count(self, row: OutboxRow, outcome: str) -> None:
         self.metrics.posts.labels(row.kind, outcome).inc()
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _ids(row: OutboxRow) -> dict[str, Any]:

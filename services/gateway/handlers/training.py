@@ -67,20 +67,25 @@ class TrainingFlow:
         await self.desk.bus.publish_core(f"scrape.cancel.{training.request_id}", cancel)
         await self.desk.bus.publish_core(f"train.cancel.{training.run_id}", cancel)
 
-    async def finish(self, training: Training, post: Post) -> None:
-        """Write the outcome down, and into the progress message. The first outcome stays."""
+    async def finish(self, training: Training, post: Post) -> OutboxRow | None:
+        """Write the outcome down, and into the progress message. The first outcome stays.
+
+        Returns the message's row. None: the question was never answered with yes, so there is no message.
+        """
         await self.desk.trainings.finish(training.request_id, post)
         known = await self.desk.trainings.fetch(training.request_id)
         outcome = known.outcome if known and known.outcome else post
         row = await self._row(training)
         if row is None:
-            return  # the question was never answered with yes: there is no message
+            return None
         if row.state == "pending" and await self.desk.outbox.rewrite(row, outcome):
-            return
+            await self.poster.post_due(row.request_id)
+            return await self._row(training)
         row = await self._row(training)
         if row is None or row.state in ("pending", "sending"):
             raise TransientError("The progress message is on its way.", delay_s=ON_ITS_WAY_S)
         await self._show(row, outcome)
+        return row
 
     async def on_progress(self, progress: ScrapeProgress | TrainProgress, request_id: UUID) -> None:
         """Show how far it is. Lossy: the next one shows more, and the outcome shows all."""

@@ -3,7 +3,7 @@
 The algorithm: claim → post → sent; what is found in `sending` is looked up at Slack before anything goes out again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +14,8 @@ from services.gateway.core.outbox import Key, NewRow, OutboxRow
 
 _INSERT = """
     insert into gateway.outbox (api_app_id, channel, trigger, part, team_id, request_id, kind, thread_ts, trigger_ts,
-                                asked_by, user_id, note, body, deadline_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now() + make_interval(secs => $14))
+                                asked_by, user_id, note, body, deadline_at, response_url)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now() + make_interval(secs => $14), $15)
     on conflict do nothing"""
 
 
@@ -40,6 +40,11 @@ class Outbox:
     async def add(self, row: NewRow) -> None:
         """Insert unless it is there."""
         await self._database.execute(_INSERT, *_values(row))
+
+    async def add_parts(self, rows: Sequence[NewRow]) -> None:
+        """All of them or none, unless they are there."""
+        async with self._database.transaction() as connection:
+            await connection.executemany(_INSERT, [_values(row) for row in rows])
 
     async def fetch(self, request_id: UUID, part: int = 0) -> OutboxRow | None:
         """The row of a request's part."""
@@ -103,7 +108,7 @@ class Outbox:
         """It is out, whoever says so; returns the ts that the row names: the first one, for ever."""
         async with self._database.transaction() as connection:
             await connection.execute(
-                """update gateway.outbox set state = 'sent', message_ts = $5, body = null,
+                """update gateway.outbox set state = 'sent', message_ts = $5, body = null, response_url = null,
                           repair_at = now() + make_interval(secs => $6)
                    where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4) and state <> 'sent'""",
                 *values_of(row.key),
@@ -150,7 +155,7 @@ class Outbox:
         await self._database.execute(
             """update gateway.outbox
                set state = 'pending', attempt = attempt - 1, next_at = now(), channel = $6, thread_ts = null,
-                   body = $7
+                   body = $7, response_url = null
                where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                  and fence = $5 and state = 'sending'""",
             *values_of(row.key),
@@ -169,12 +174,32 @@ class Outbox:
         )
         return tag.endswith(" 1")
 
+    async def note_file(self, row: OutboxRow, file_id: str, claim_s: float) -> bool:
+        """Fenced, before the file is shared: this is what will be looked for. The claim begins anew."""
+        return bool(
+            await self._database.fetchval(
+                """update gateway.outbox set claimed_until = now() + make_interval(secs => $7),
+                          body = jsonb_set(body, '{picture,file_id}', to_jsonb($6::text))
+                   where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
+                     and fence = $5 and state = 'sending' returning true""",
+                *values_of(row.key),
+                row.fence,
+                file_id,
+                claim_s,
+            )
+        )
+
     async def failed(self, row: OutboxRow, reason: str) -> None:
-        """It will never go out; `reason` is Slack's own word."""
+        """It will never go out, nor will the parts after it; `reason` is Slack's own word."""
         await self._database.execute(
-            """update gateway.outbox set state = 'failed', body = jsonb_build_object('failed', $6::text)
-                where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
-                     and fence = $5 and state = 'sending'""",
+            """with given_up as (
+                   update gateway.outbox
+                   set state = 'failed', body = jsonb_build_object('failed', $6::text), response_url = null
+                   where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
+                     and fence = $5 and state = 'sending' returning 1)
+               update gateway.outbox set state = 'failed', body = jsonb_build_object('failed', $6::text)
+               where (api_app_id, channel, trigger) = ($1, $2, $3) and part > $4 and state = 'pending'
+                 and exists (select from given_up)""",
             *values_of(row.key),
             row.fence,
             reason,
@@ -212,11 +237,17 @@ def _values(row: NewRow) -> tuple[object, ...]:
         row.note,
         None if row.body is None else dict(row.body),
         row.deadline_s,
+        row.response_url,
     )
 
 
 def row_of(record: asyncpg.Record) -> OutboxRow:
     """From a record of ``select *``, and `age_s` where the query has it."""
+    body: dict[str, Any] | None = None if record["body"] is None else dict(record["body"])
+    # A replica of the release before keeps the address in the body; posted as it is, everybody would see it.
+    response_url: str | None = record["response_url"]
+    if body is not None and response_url is None:
+        response_url = body.pop("response_url", None)
     return OutboxRow(
         key=Key(record["api_app_id"], record["channel"], record["trigger"], record["part"]),
         team_id=record["team_id"],
@@ -234,6 +265,7 @@ def row_of(record: asyncpg.Record) -> OutboxRow:
         created_at=record["created_at"],
         deadline_at=record["deadline_at"],
         age_s=float(record.get("age_s") or 0),
-        body=record["body"],
+        body=body,
         question=record["question"],
+        response_url=response_url,
     )

@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 
 from proto.scrape import ScrapeProgress
-from services.gateway.core.progress import render_scrape
+from proto.train import TrainProgress
+from services.gateway.core.progress import render_scrape, render_train
 
 BODY = ScrapeProgress(
     request_id=UUID(int=1),
@@ -35,3 +36,18 @@ def test_the_time_that_is_left_is_told_as_people_say_it(eta_s: float, said: str)
 def test_a_slow_app_is_said_to_be_slow() -> None:
     text = render_scrape(BODY.model_copy(update={"eta_s": 400_000.0, "slow_mode": True}))["text"]
     assert text.endswith("about 5 days left. Slack lets this app read 15 messages a minute.")
+
+
+@pytest.mark.parametrize(("place", "said"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (11, "11th"), (22, "22nd")])
+def test_who_waits_for_another_training_knows_their_place(place: int, said: str) -> None:
+    waiting = TrainProgress(
+        request_id=UUID(int=1),
+        run_id=UUID(int=2),
+        team_id="T1",
+        user_id="U0ADA",
+        stage="queued",
+        queue_position=place,
+    )
+    assert render_train(waiting)["text"].endswith(
+        f"waiting for another training to end, {said} in the queue."
+    )

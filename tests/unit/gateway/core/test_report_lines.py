@@ -2,6 +2,9 @@
 
 from uuid import UUID
 
+import pytest
+
+from proto.body import ErrorInfo
 from proto.report import ReportRef
 from proto.train import RunState, TrainResult
 from services.gateway.core.progress import render_result
@@ -25,16 +28,23 @@ def result(**report: object) -> TrainResult:
     )
 
 
-def test_a_published_voice_is_announced_with_its_report() -> None:
-    told = render_result(
-        result(style_to_own=0.412, style_to_others=0.9, authorship=0.75, overlap_words=4), None
+def test_a_published_voice_is_announced_with_what_its_report_says_in_short() -> None:
+    told = render_result(result(style_to_own=0.412, authorship=0.75, overlap_words=4), None)
+    assert told["text"].split("\n")[1:] == [f"{SENTENCE} The report is in this thread."]
+
+
+def test_without_a_report_the_losses_are_told() -> None:
+    bare = result().model_copy(update={"report": None})
+    assert render_result(bare, None)["text"].split("\n")[1:] == ["Held-out loss 3.00 → 2.40."]
+
+
+@pytest.mark.parametrize(
+    ("others_answer", "said"),
+    [(True, "The version before it still answers as <@U1>."), (False, "Nobody answers as <@U1> yet.")],
+)
+def test_a_rejected_voice_is_told_with_its_reason_and_what_stays(others_answer: bool, said: str) -> None:
+    reason = "The trained voice is no better than the plain model."
+    rejected = result().model_copy(
+        update={"state": RunState.REJECTED, "error": ErrorInfo(code="rejected", message=reason)}
     )
-    assert told["text"].split("\n")[1:] == [
-        "*Voice report:* held-out loss 3.00 → 2.40 · style distance to them 0.41 (to others 0.90) · "
-        "taken for theirs 75% · longest repeat 4 words",
-        SENTENCE,
-    ]
-
-
-def test_what_was_not_measured_is_not_told() -> None:
-    assert "*Voice report:* held-out loss 3.00 → 2.40\n" in render_result(result(), None)["text"]
+    assert render_result(rejected, None, others_answer=others_answer)["text"] == f"{reason} {said}"
