@@ -1,15 +1,11 @@
 """What the recipe reads and writes, other people's code reads the same: transformers the base, PEFT the adapter."""
 
-import importlib
 import json
 import math
-import warnings
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import transformers
 
 from doppel.basemodel.gguf import convert
 from doppel.basemodel.prompt import PromptEncoder, render_system
@@ -18,6 +14,7 @@ from proto.conversation import Turn
 from services.trainer.core.shape import parse_shape
 from services.trainer.recipe.data import Example, micro_batches
 from services.trainer.recipe.model import PersonaModel
+from tests.support.oracles import read_by_peft, read_by_transformers
 
 CLOSE = 2e-3  # logits reach 30; every one of 49,152 at every position
 
@@ -52,15 +49,11 @@ def ids(folder: Path) -> torch.Tensor:
     return torch.tensor([PromptEncoder.from_folder(folder).encode(turns)])
 
 
-def theirs(folder: Path) -> Any:
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-
-
 def test_the_loaded_base_gives_the_logits_of_transformers(
     folder: Path, model: PersonaModel, ids: torch.Tensor
 ) -> None:
     with torch.no_grad(), model.as_base():
-        ours, expected = model.logits(ids), theirs(folder)(ids).logits
+        ours, expected = model.logits(ids), read_by_transformers(folder)(ids).logits
     assert (ours - expected).abs().max() < CLOSE
     assert torch.equal(ours.argmax(-1), expected.argmax(-1))
 
@@ -69,12 +62,7 @@ def test_the_adapter_read_by_peft_gives_the_trainers_logits_and_loss(
     folder: Path, model: PersonaModel, ids: torch.Tensor, tmp_path: Path
 ) -> None:
     model.export(tmp_path, base_model="base")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # It refuses torchao 0.15, which torchtune needs, as soon as it wraps a Linear; no layer here is torchao's.
-        importlib.import_module("peft.tuners.lora.torchao").is_torchao_available = lambda: False
-        peft = importlib.import_module("peft")
-        read = peft.PeftModel.from_pretrained(theirs(folder), tmp_path).eval()
+    read = read_by_peft(folder, tmp_path)
     example = Example(tuple(ids[0].tolist()), ids.shape[1] - 6)
     with torch.no_grad():
         expected = read(ids).logits

@@ -15,13 +15,14 @@ from services.trainer.recipe.control import Unattended
 from services.trainer.recipe.data import encode_sample, micro_batches
 from services.trainer.recipe.evaluate import base_and_adapter_loss
 from services.trainer.recipe.model import PersonaModel
-from tests.unit.trainer.recipe.training import SYSTEM, Bench, reference, same_weights
+from tests.support.oracles import read_by_transformers
+from tests.unit.trainer.recipe.training import SYSTEM, Bench, same_weights
 
 
 def test_the_untrained_model_gives_the_logits_of_transformers(bench: Bench) -> None:
     ids = torch.tensor([bench.examples("test")[0].ids])
     with torch.no_grad():
-        ours, theirs = bench.model().logits(ids), reference(bench.base)(ids).logits
+        ours, theirs = bench.model().logits(ids), read_by_transformers(bench.base)(ids).logits
     assert (ours - theirs).abs().max() < 1e-4
 
 
@@ -59,7 +60,7 @@ def test_the_published_files_merged_into_the_base_give_the_trainers_logits(
     # As PEFT defines it: W + (alpha / r) · B A at each named module of the Hugging Face model.
     config = json.loads((tmp_path / "adapter_config.json").read_bytes())
     weights = load_file(tmp_path / "adapter_model.safetensors")
-    merged = reference(bench.base)
+    merged = read_by_transformers(bench.base)
     named = dict(merged.named_modules())
     for name in [name for name in weights if ".lora_A." in name]:
         path = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")

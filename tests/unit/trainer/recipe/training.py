@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-import transformers
 
 from doppel.basemodel.prompt import PromptEncoder
 from services.trainer.core.job import (
@@ -79,7 +78,3 @@ class Bench:
 def same_weights(one: PersonaModel, other: PersonaModel) -> bool:
     left, right = one.lora_state(), other.lora_state()
     return all(torch.equal(left[name], right[name]) for name in left)
-
-
-def reference(base: Path) -> "transformers.PreTrainedModel":
-    return transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
