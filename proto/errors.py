@@ -237,6 +237,7 @@ class ArtifactCorrupt(PermanentError):
     code = "artifact_corrupt"
 
     def __init__(self, what: str) -> None:
+        self.what = what
         super().__init__(f"A stored file is damaged ({what}). Train again to replace it.")
 
 
@@ -247,9 +248,16 @@ class AdapterCorrupt(ArtifactCorrupt):
 
 
 class BaseModelCorrupt(ArtifactCorrupt):
-    """The base model's files don't match their manifest."""
+    """The base model's files don't match their manifest, or are of a kind that is not known here."""
 
     code = "base_model_corrupt"
+
+    def __init__(self, what: str) -> None:
+        DoppelError.__init__(
+            self,
+            f"The base model can't be used ({what}). "
+            "Run `doppel setup` again, or set DOPPEL_BASE_MODEL to another one.",
+        )
 
 
 class BaseModelMissing(PermanentError):

@@ -24,7 +24,7 @@ from doppel.telemetry import stack_of
 from doppel.transient import is_transient
 from proto.body import Body, ErrorInfo, id_of_delivery
 from proto.errors import Crashed, DoppelError, LeftAlone, PermanentError, Refusal, TransientError, Undecodable
-from proto.subjects import CONSUMERS, DEAD_PREFIX, RESULT_OF, Consumer, command_of
+from proto.subjects import CONSUMERS, DEAD_PREFIX, GENERATE_RESULT, RESULT_OF, Consumer, command_of
 from proto.train import RunState, TrainResult, run_id_of
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,8 @@ class Settle(BaseMiddleware[Any, Any]):
         result = result_for(subject.body, message.raw_message.data, origin, info)
         if result is not None:
             request_id = getattr(result, "request_id", "")
-            await self.bus.publish(subject, result, key=f"{request_id}/{info.code}")
+            outcome = names.ONE_OUTCOME if subject is GENERATE_RESULT else info.code
+            await self.bus.publish(subject, result, key=f"{request_id}/{outcome}")
 
 
 def _refuse_the_last_delivery(origin: Origin) -> None:

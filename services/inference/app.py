@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import time
 from contextlib import AsyncExitStack, closing
 from datetime import timedelta
 from typing import Final, cast
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from prometheus_client import Gauge
 from pydantic import ValidationError
 
 from doppel.basemodel.errors import BaseModelUnusable
@@ -43,6 +45,7 @@ MIB: Final = 1024 * 1024
 async def serve(lifecycle: Lifecycle) -> None:
     """Serve ``generate.request`` until SIGTERM."""
     settings = cast("InferenceSettings", lifecycle.settings)
+    start = StartTimes(lifecycle)
     async with AsyncExitStack() as stack:
         storage = stack.enter_context(closing(Storage(settings)))
         lifecycle.not_ready("waiting for the base model")
@@ -51,12 +54,14 @@ async def serve(lifecycle: Lifecycle) -> None:
         identity = BaseIdentity(base.manifest.content_sha256, BaseShape.parse(config))
         scratch = stack.enter_context(own_folder(settings.cache_dir.absolute() / "adapters"))
 
+        start.passed("base_model")
         lifecycle.not_ready("starting the engine")
         engine = await stack.enter_async_context(
             open_engine(lifecycle, settings, base.folder, identity.shape, scratch)
         )
         pulse = Pulse(lifecycle, engine, settings.probe_every_s)
         await pulse.probe()
+        start.passed("engine")
         lifecycle.tasks.create_task(pulse.feel(), name="engine-pulse")
         lifecycle.tasks.create_task(pulse.keep_probing(), name="engine-probe")
 
@@ -88,13 +93,14 @@ async def serve(lifecycle: Lifecycle) -> None:
             default_wait=timedelta(seconds=settings.default_wait_s),
             on_engine_died=pulse.give_up,
         )
+        loops = settings.generate_loops or engine.loops
         await handlers.cancels.listen(connection.bus.client)
         await listen_for_adapters(lifecycle, connection.bus.client, handlers)
         bind(
             connection.broker,
             consumer("GENERATE_REQUEST", "inference"),
             {GENERATE_REQUEST.name: handlers.on_generate_request},
-            loops=settings.generate_loops,
+            loops=loops,
             ack_wait_s=settings.ack_wait_s,
         )
         await connection.broker.start()
@@ -105,6 +111,8 @@ async def serve(lifecycle: Lifecycle) -> None:
         ):
             lifecycle.add_check(name, check)
         lifecycle.add_check("engine", pulse.check)
+        start.passed("bus")
+        log.info("serving", extra={"loops": loops, **start.seconds})
         lifecycle.ready()
         await lifecycle.stopping()
 
@@ -142,6 +150,25 @@ async def listen_for_adapters(lifecycle: Lifecycle, client: Client, handlers: Ha
     await client.subscribe(TRAIN_RESULT.name, cb=on_message)
 
 
+class StartTimes:
+    """How long the parts of a start took: what a cold replica costs."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._gauge = Gauge(
+            "doppel_start_seconds", "What the start spent on what.", ["part"], registry=lifecycle.registry
+        )
+        self._began = self._last = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def passed(self, part: str) -> None:
+        """This part is done."""
+        now = time.monotonic()
+        self._gauge.labels(part).set(now - self._last)
+        self.seconds[f"{part}_s"] = round(now - self._last, 1)
+        self.seconds["ready_s"] = round(now - self._began, 1)
+        self._last = now
+
+
 class Pulse:
     """Watches the engine: dead ends the process, silent makes it not ready, silent for long ends it too."""
 
@@ -171,9 +198,10 @@ class Pulse:
             self.give_up()
 
     async def keep_probing(self) -> None:
-        """A real one-token generation now and then: the only proof that it generates."""
+        """A real one-token generation, unless somebody's answer has just proved that it generates."""
         while not await self._lifecycle.pause(self._every_s):
-            await self.probe()
+            if self._hangs or self._engine.silent_s >= self._every_s:
+                await self.probe()
 
     async def feel(self) -> None:
         """Notice at once when the engine's processes end."""

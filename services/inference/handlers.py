@@ -1,6 +1,7 @@
 """What inference does for each subject: decide, generate, publish the fact."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from doppel.basemodel.prompt import PromptEncoder
 from doppel.bus import Delivery, Publisher
+from doppel.bus.names import ONE_OUTCOME
 from doppel.transient import is_transient
 from proto import subjects
 from proto.conversation import Turn
@@ -20,6 +22,7 @@ from proto.errors import AdapterMissing, Cancelled, DeadlinePassed, DoppelError
 from proto.generate import GenerateProgress, GenerateRequest, GenerateResult
 from proto.train import AdapterRef, RunState, TrainResult
 from services.inference.adapters.adapter_store import AdapterStore, LoadedAdapter
+from services.inference.adapters.beside import beside
 from services.inference.adapters.cancels import Cancels
 from services.inference.adapters.engine import Completion, Engine, EngineDied
 from services.inference.adapters.tokens import token_stream
@@ -30,6 +33,7 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT_S: Final = 0.2
 LONGEST_WAIT_S: Final = 5.0
+SHORT_CHARACTERS: Final = 4000  # a millisecond of tokenizing
 T = TypeVar("T")
 Stage = Literal["loading", "generating"]
 
@@ -48,6 +52,10 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.outcomes = Counter("doppel_completions", "Requests by outcome.", ["outcome"], registry=registry)
         self.tokens = Counter("doppel_completion_tokens", "Tokens generated.", registry=registry)
+        self.prompt_tokens = Counter("doppel_prompt_tokens", "Tokens of prompts.", registry=registry)
+        self.cached_tokens = Counter(
+            "doppel_prompt_tokens_cached", "Of these, known from a prompt before.", registry=registry
+        )
         self.seconds = Histogram(
             "doppel_generate_seconds",
             "From taking a request up to its text.",
@@ -59,6 +67,7 @@ class Metrics:
         """Count an answer."""
         self.outcomes.labels("answered").inc()
         self.tokens.inc(result.completion_tokens)
+        self.prompt_tokens.inc(result.prompt_tokens)
         self.seconds.observe(result.generate_s or 0)
 
 
@@ -83,7 +92,7 @@ class Handlers:
         async with delivery.heartbeat():
             try:
                 result = await self._answer(request, request_id)
-                await self.bus.publish(subjects.GENERATE_RESULT, result, key=f"{request_id}/done")
+                await self.bus.publish(subjects.GENERATE_RESULT, result, key=f"{request_id}/{ONE_OUTCOME}")
             except EngineDied:
                 self.on_engine_died()
                 self.metrics.outcomes.labels("engine_died").inc()
@@ -94,11 +103,14 @@ class Handlers:
         self.metrics.note(result)
 
     async def on_train_result(self, result: TrainResult) -> None:
-        """Bring a new adapter to disk before anybody asks. Best effort: the first question would fetch it too."""
+        """Bring a new adapter to disk before anybody asks, and let the older ones of that persona go.
+
+        Best effort: the first question would fetch it too.
+        """
         if result.state is not RunState.PUBLISHED or result.adapter is None:
             return
         try:
-            await self.store.fetch(result.adapter, result.team_id, result.user_id)
+            await self.store.replace(result.adapter, result.team_id, result.user_id)
         except Exception as error:  # noqa: BLE001  whatever is wrong is said to the first who asks
             log.warning("not prefetched", extra={"run_id": str(result.run_id), "error": type(error).__name__})
 
@@ -111,6 +123,7 @@ class Handlers:
             async with timeout:
                 with self.cancels.watching(request_id, timeout):
                     completion, adapter = await self._complete(request, request_id)
+                    self.metrics.cached_tokens.inc(completion.cached_tokens)
         except TimeoutError as error:
             if not timeout.expired():
                 raise
@@ -146,10 +159,14 @@ class Handlers:
     async def _as_persona(
         self, request: GenerateRequest, request_id: UUID, ref: AdapterRef, user_id: str
     ) -> tuple[Completion, LoadedAdapter]:
-        if ref not in self.store:
-            await self._tell(request, request_id, "loading")
-            await self._patiently(lambda: self.store.fetch(ref, request.team_id, user_id))
-        async with self.store.pinned(ref, request.team_id, user_id) as adapter:
+        async with contextlib.AsyncExitStack() as stack:
+
+            async def pin() -> LoadedAdapter:
+                return await stack.enter_async_context(self.store.pinned(ref, request.team_id, user_id))
+
+            if ref not in self.store:
+                await stack.enter_async_context(beside(self._tell(request, request_id, "loading")))
+            adapter = await self._patiently(pin)
             completion = await self._generate(request, request_id, adapter.manifest.system, adapter)
             return completion, adapter
 
@@ -158,15 +175,24 @@ class Handlers:
     ) -> Completion:
         room = plan_room(request.sampling, self.engine.context)
         turns = plan_turns(request.turns, system) if system else request.turns
-        ids = await asyncio.to_thread(self._encode, turns, room.prompt_tokens)
+        ids = await self._encode(turns, room.prompt_tokens)
         drawing = plan_drawing(request.sampling, room, self.encoder.end_ids, request_id)
-        await self._tell(request, request_id, "generating")
-        async with token_stream(self.bus, request_id) as on_text:
-            lora = adapter.lora if adapter else None
+        lora = adapter.lora if adapter else None
+        async with (
+            beside(self._tell(request, request_id, "generating")),
+            token_stream(self.bus, request_id) as on_text,
+        ):
             return await self.engine.generate(str(request_id), ids, drawing, lora, on_text)
 
-    def _encode(self, turns: Sequence[Turn], room: int) -> list[int]:
-        return self.encoder.encode(self.encoder.trim(turns, room))
+    async def _encode(self, turns: Sequence[Turn], room: int) -> list[int]:
+        """Token ids of what fits. Long ones off the loop; for short ones the way to a thread is the longer one."""
+
+        def encode() -> list[int]:
+            return self.encoder.encode(self.encoder.trim(turns, room))
+
+        if sum(len(turn.content) for turn in turns) <= SHORT_CHARACTERS:
+            return encode()
+        return await asyncio.to_thread(encode)
 
     async def _active(self, team_id: str, user_id: str) -> AdapterRef:
         ref = await self.active.fetch_active_adapter(team_id, user_id)

@@ -22,9 +22,14 @@ class InferenceSettings(SharedSettings):
         default=2048,
         description="How much of the disk adapters may take; the least recently used leave first.",
     )
-    generate_loops: PositiveInt = Field(default=8, le=256, description="Requests a replica works on at once.")
+    generate_loops: PositiveInt | None = Field(
+        default=None,
+        le=256,
+        description="Requests a replica works on at once; empty: what the engine's cache holds, "
+        "at most 64 on CPU, 256 on a GPU.",
+    )
     adapter_slots: PositiveInt = Field(
-        default=4, le=64, description="Adapters that can generate at the same moment; more wait."
+        default=12, le=64, description="Adapters that can generate at the same moment; more wait."
     )
     adapters_in_memory: PositiveInt = Field(
         default=16,

@@ -7,16 +7,15 @@ and cached attention by name and folder, whatever the files say meanwhile.
 import asyncio
 import contextlib
 import fcntl
-import itertools
 import logging
 import mmap
 import os
 import shutil
-from collections import defaultdict
+import time
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from pydantic import BaseModel
@@ -26,19 +25,19 @@ from proto.artifacts import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_WEIGHTS_FILE,
     AdapterManifest,
+    FileEntry,
     manifest_key,
     persona_prefix,
 )
 from proto.errors import AdapterCorrupt, AdapterMissing, ArtifactCorrupt
 from proto.train import AdapterRef
 from services.inference.adapters.engine import FIRST_ID, Engine, LoraFolder
-from services.inference.core.adapter_gate import check_adapter
-from services.inference.core.lru import DiskLru
+from services.inference.core.adapter_gate import check_adapter, most_weight_bytes
+from services.inference.core.lru import DiskLru, Fetch, Refuse, Use, Wait
 from services.inference.core.shape import BaseShape
 
 log = logging.getLogger(__name__)
 
-FILES: Final = (ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE)
 CONFIG_LIMIT: Final = 1024 * 1024
 DOWNLOAD_TRIES: Final = 2  # a hash that is wrong twice is wrong in the bucket
 LOCK_SUFFIX: Final = ".lock"
@@ -52,7 +51,9 @@ class Bucket(Protocol):
         """Read a manifest."""
         ...
 
-    async def fetch_verified(self, key: str, sha256: str, path: Path) -> None:
+    async def fetch_verified(
+        self, key: str, sha256: str, path: Path, *, limit_bytes: int | None = None
+    ) -> None:
         """Bring an object to disk, hashed while streaming."""
         ...
 
@@ -79,11 +80,23 @@ class BaseIdentity:
     shape: BaseShape
 
 
-Key = tuple[str, str]  # prefix and manifest hash: one version
+class Key(NamedTuple):
+    """One version."""
+
+    prefix: str
+    manifest_sha256: str
+
+
+@dataclass
+class Flight:
+    """A download that others wait for."""
+
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    error: Exception | None = None
 
 
 class AdapterStore:
-    """Adapters of this process. Asks for the same version at the same time share one download."""
+    """Adapters of this process: `core/lru.py` decides, this moves files and tells the engine."""
 
     def __init__(
         self,
@@ -101,11 +114,13 @@ class AdapterStore:
         self._base = base
         self._folder = folder
         self._max_rank = max_rank
-        self._lru: DiskLru[Key] = DiskLru(limit_bytes)
-        self._loaded: dict[Key, LoadedAdapter] = {}
-        self._doors: defaultdict[Key, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._numbers = itertools.count(FIRST_ID)
+        self._lru: DiskLru[Key] = DiskLru(limit_bytes, FIRST_ID)
+        self._loaded: dict[int, LoadedAdapter] = {}
+        self._flights: dict[int, Flight] = {}
         self._downloads = Counter("doppel_adapter_downloads", "Adapters brought to disk.", registry=registry)
+        self._hits = Counter(
+            "doppel_adapter_hits", "Requests that found their adapter here.", registry=registry
+        )
         Gauge("doppel_adapter_cache_bytes", "Disk that adapters take.", registry=registry).set_function(
             lambda: self._lru.used_bytes
         )
@@ -113,43 +128,84 @@ class AdapterStore:
     @contextlib.asynccontextmanager
     async def pinned(self, ref: AdapterRef, team_id: str, user_id: str) -> AsyncGenerator[LoadedAdapter]:
         """An adapter that stays on disk for the block. Raises AdapterMissing, AdapterCorrupt and storage errors."""
-        key = (ref.prefix, ref.manifest_sha256)
-        adapter = await self._open(key, ref, team_id, user_id)
-        self._lru.pin(key)
+        key = Key(ref.prefix, ref.manifest_sha256)
+        number = await self._pin(key, ref, team_id, user_id)
         try:
-            yield adapter
-        except AdapterCorrupt:  # the engine refused it: the next ask gets a fresh copy under a fresh number
-            await self._drop(key)
+            yield self._loaded[number]
+        except (
+            AdapterCorrupt
+        ) as error:  # the engine refused what passed the gate: others may go on, nobody joins
+            self._lru.broke(key, number, error.what, time.monotonic())
             raise
         finally:
-            self._lru.unpin(key)
-            await self._shrink()
+            self._lru.unpin(number)
+            await self._sweep()
 
-    async def fetch(self, ref: AdapterRef, team_id: str, user_id: str) -> None:
-        """Bring it to disk, if it is not there. Raises what `pinned` does."""
+    async def replace(self, ref: AdapterRef, team_id: str, user_id: str) -> None:
+        """Bring a persona's new version to disk, then drain its older ones: who uses one keeps it until done.
+
+        Raises what `pinned` does; the older ones then stay.
+        """
         async with self.pinned(ref, team_id, user_id):
-            pass
+            theirs = f"{persona_prefix(team_id, user_id)}/"
+            for key, number in self._lru.offered().items():
+                if key.prefix.startswith(theirs) and key.prefix != ref.prefix:
+                    self._lru.retire(number)
 
     def __contains__(self, ref: AdapterRef) -> bool:
         """Whether it is on disk."""
-        return (ref.prefix, ref.manifest_sha256) in self._lru
+        return Key(ref.prefix, ref.manifest_sha256) in self._lru
 
-    async def _open(self, key: Key, ref: AdapterRef, team_id: str, user_id: str) -> LoadedAdapter:
+    async def _pin(self, key: Key, ref: AdapterRef, team_id: str, user_id: str) -> int:
+        """Find or fetch a copy and pin it, with nothing in between that could take it away."""
         if not ref.prefix.startswith(f"{persona_prefix(team_id, user_id)}/"):
             raise AdapterMissing(user_id)  # nobody else's, whatever a hand-published request says
-        door = self._doors[key]
-        try:
-            async with door:
-                if key not in self._lru:
-                    self._loaded[key] = await self._download(ref, team_id, user_id)
-                    size = sum(entry.size_bytes for entry in self._loaded[key].manifest.files)
-                    self._lru.add(key, size)
-                return self._loaded[key]
-        finally:
-            if not door.locked():
-                self._doors.pop(key, None)
+        hit = True
+        while True:
+            step = self._lru.ask(key, time.monotonic())
+            match step:
+                case Use(number):
+                    if is_there(self._loaded[number].lora.folder):
+                        self._lru.pin(number)
+                        if hit:
+                            self._hits.inc()
+                        return number
+                    self._lru.retire(number)  # somebody tidied up: the engine would die of it
+                    log.warning("an adapter's folder is gone; fetching it again")
+                case Fetch(number):
+                    hit = False
+                    await self._fly(key, number, ref, team_id, user_id)
+                case Wait(number):
+                    hit = False
+                    flight = self._flights[number]
+                    await flight.over.wait()
+                    if flight.error is not None:
+                        raise flight.error
+                case Refuse(reason):
+                    raise AdapterCorrupt(reason)
 
-    async def _download(self, ref: AdapterRef, team_id: str, user_id: str) -> LoadedAdapter:
+    async def _fly(self, key: Key, number: int, ref: AdapterRef, team_id: str, user_id: str) -> None:
+        """One download, however many wait for it. One that is broken off leaves the next who asks to do it."""
+        flight = self._flights[number] = Flight()
+        try:
+            loaded = await self._download(number, ref, team_id, user_id)
+        except AdapterCorrupt as error:
+            self._lru.broke(key, number, error.what, time.monotonic())
+            flight.error = error
+            raise
+        except BaseException as error:
+            self._lru.failed(key, number)
+            flight.error = error if isinstance(error, Exception) else None
+            raise
+        else:
+            self._loaded[number] = loaded
+            self._lru.arrived(key, number, sum(entry.size_bytes for entry in loaded.manifest.files))
+            self._downloads.inc()
+        finally:
+            flight.over.set()
+            del self._flights[number]
+
+    async def _download(self, number: int, ref: AdapterRef, team_id: str, user_id: str) -> LoadedAdapter:
         try:
             manifest = await self._manifest(ref)
         except ObjectMissing as error:
@@ -158,7 +214,6 @@ class AdapterStore:
             raise AdapterCorrupt("its manifest is another one's")
         if manifest.base_model_sha256 != self._base.content_sha256:
             raise RetrainNeeded(user_id)
-        number = next(self._numbers)
         lora = LoraFolder(number, f"{ref.run_id}@{number}", self._folder / f"{ref.run_id}-{number}")
         try:
             await self._fetch(manifest, ref.prefix, lora.folder)
@@ -166,7 +221,6 @@ class AdapterStore:
         except BaseException:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, lora.folder, ignore_errors=True))
             raise
-        self._downloads.inc()
         return LoadedAdapter(lora, manifest)
 
     async def _manifest(self, ref: AdapterRef) -> AdapterManifest:
@@ -178,30 +232,47 @@ class AdapterStore:
             raise AdapterCorrupt("manifest") from error
 
     async def _fetch(self, manifest: AdapterManifest, prefix: str, folder: Path) -> None:
-        for name in FILES:
+        for entry in self._entries(manifest):
             for attempt in range(1, DOWNLOAD_TRIES + 1):
                 try:
-                    entry = manifest.file(name)
-                    await self._bucket.fetch_verified(f"{prefix}/{name}", entry.sha256, folder / name)
+                    await self._bucket.fetch_verified(
+                        f"{prefix}/{entry.name}",
+                        entry.sha256,
+                        folder / entry.name,
+                        limit_bytes=entry.size_bytes,
+                    )
                     break
-                except (KeyError, ObjectMissing) as error:
-                    raise AdapterCorrupt(f"{name} is missing") from error
+                except ObjectMissing as error:
+                    raise AdapterCorrupt(f"{entry.name} is missing") from error
                 except ArtifactCorrupt as error:
                     if attempt == DOWNLOAD_TRIES:
-                        raise AdapterCorrupt(name) from error
+                        raise AdapterCorrupt(entry.name) from error
 
-    async def _shrink(self) -> None:
-        for key in self._lru.evict():
-            await self._drop(key)
+    def _entries(self, manifest: AdapterManifest) -> list[FileEntry]:
+        """The files the engine needs. One that is too large is not even fetched: it would only fill the disk."""
+        limits = {
+            ADAPTER_CONFIG_FILE: CONFIG_LIMIT,
+            ADAPTER_WEIGHTS_FILE: most_weight_bytes(self._base.shape, self._max_rank),
+        }
+        entries = [entry for entry in manifest.files if entry.name in limits]
+        if missing := limits.keys() - {entry.name for entry in entries}:
+            raise AdapterCorrupt(f"{min(missing)} is missing")
+        for entry in entries:
+            if entry.size_bytes > limits[entry.name]:
+                raise AdapterCorrupt(f"{entry.name} is larger than an adapter of this base model can be")
+        return entries
 
-    async def _drop(self, key: Key) -> None:
-        """Forget, take from the engine, delete: in this order, so that a new ask never meets a half-gone one."""
-        self._lru.forget(key)
-        adapter = self._loaded.pop(key, None)
-        if adapter is None:
-            return
-        await self._engine.remove(adapter.lora)
-        await asyncio.to_thread(shutil.rmtree, adapter.lora.folder, ignore_errors=True)
+    async def _sweep(self) -> None:
+        """Take what must go from the engine, then delete it. No new ask meets it: it is off the list already."""
+        for number in self._lru.leave():
+            adapter = self._loaded.pop(number)
+            await self._engine.remove(adapter.lora)
+            await asyncio.to_thread(shutil.rmtree, adapter.lora.folder, ignore_errors=True)
+
+
+def is_there(folder: Path) -> bool:
+    """Whether an adapter's weights still lie where the engine would read them (two microseconds)."""
+    return (folder / ADAPTER_WEIGHTS_FILE).is_file()
 
 
 def check_folder(folder: Path, shape: BaseShape, max_rank: int) -> None:

@@ -1,14 +1,16 @@
 """The engine: one vLLM `AsyncLLMEngine` with LoRA, behind the few calls we make of it.
 
-Traps of the pinned version that this module keeps shut: a bad adapter first met by `generate` ends the engine, so it is
-always added before; a request without adapter gets another one's weights on CPU, so it gets a zero adapter; an adapter
-whose loading failed stays half registered, so it is removed and its number never used again.
+Traps of the pinned version that this module keeps shut: a bad adapter first met by `generate` ends the engine, so it
+is always added before, once (afterwards its folder stays as it is); a request without adapter gets another one's
+weights on CPU, so it gets a zero adapter; an adapter whose loading failed stays half registered, so it is removed and
+its number never used again.
 """
 
 import asyncio
 import contextlib
 import logging
 import multiprocessing
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from typing import Any, Final, Literal, Protocol
 from doppel.lifecycle import Lifecycle, Stopping
 from proto.errors import AdapterCorrupt, RequestInvalid, TransientError
 from services.inference.adapters.zero_adapter import write_zero_adapter
-from services.inference.core.plan import Drawing
+from services.inference.core.plan import Drawing, most_loops, plan_loops
 from services.inference.core.shape import BaseShape
 from services.inference.plugin import announce
 from services.inference.settings import InferenceSettings, set_engine_environment
@@ -57,6 +59,7 @@ class Completion:
     finish_reason: Literal["stop", "length"]
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0  # of the prompt: computed before, for the same adapter
 
 
 OnText = Callable[[str], None]
@@ -93,11 +96,25 @@ class VllmEngine:
         self._engine: Any = engine
         self._context = context
         self._zero = zero
+        self._known: set[int] = set()  # adapters it has loaded once without complaint
+        self._spoke_at = 0.0
 
     @property
     def context(self) -> int:
         """Tokens of prompt and reply together."""
         return self._context
+
+    @property
+    def loops(self) -> int:
+        """How many requests it can work on at once, by what its attention cache holds."""
+        config = self._engine.vllm_config
+        cache_tokens = int(config.cache_config.num_gpu_blocks or 0) * int(config.cache_config.block_size or 0)
+        return plan_loops(cache_tokens, self._context, config.scheduler_config.max_num_seqs - 1)
+
+    @property
+    def silent_s(self) -> float:
+        """How long ago it last generated something."""
+        return time.monotonic() - self._spoke_at
 
     @property
     def is_dead(self) -> bool:
@@ -131,13 +148,15 @@ class VllmEngine:
             output_kind=RequestOutputKind.DELTA,
         )
         pieces: list[str] = []
-        count, reason = 0, "stop"
+        count, cached, reason = 0, 0, "stop"
         try:
             prompt = {"prompt_token_ids": list(ids)}
             stream = self._engine.generate(prompt, parameters, request_id, lora_request=lora)
             async with contextlib.aclosing(stream):
                 async for output in stream:
                     piece = output.outputs[0]
+                    self._spoke_at = time.monotonic()
+                    cached = max(cached, output.num_cached_tokens or 0)
                     count += len(piece.token_ids)
                     reason = piece.finish_reason or reason
                     if piece.text:
@@ -149,14 +168,21 @@ class VllmEngine:
             raise RequestInvalid("The model can't take that request as it is.") from error
         if reason == "abort":
             raise EngineDied
-        return Completion("".join(pieces), "length" if reason == "length" else "stop", len(ids), count)
+        ended: Literal["stop", "length"] = "length" if reason == "length" else "stop"
+        return Completion("".join(pieces), ended, len(ids), count, cached)
 
     async def _loaded(self, adapter: LoraFolder) -> Any:
-        """Make sure the engine has it, before a request could meet it: quick when it has."""
+        """Make sure that the engine has met it before a request could.
+
+        Asked once only: the question waits for a step of the running batch, and the answer can't change while the
+        folder stays. What the engine has forgotten meanwhile it reads from there by itself.
+        """
         from vllm.lora.request import LoRARequest
         from vllm.v1.engine.exceptions import EngineDeadError
 
         lora = LoRARequest(adapter.name, adapter.number, str(adapter.folder))
+        if adapter.number in self._known:
+            return lora
         try:
             await self._engine.add_lora(lora)
         except EngineDeadError as error:
@@ -164,14 +190,19 @@ class VllmEngine:
         except Exception as error:
             if self.is_dead:
                 raise EngineDied from error
-            await self.remove(adapter)  # after a failure it may be registered all the same
+            self._known.add(adapter.number)  # after a failure it may be registered all the same
+            await self.remove(adapter)
             raise AdapterCorrupt("the engine can't load the adapter") from error
+        self._known.add(adapter.number)
         return lora
 
     async def remove(self, adapter: LoraFolder) -> None:
-        """Let go of an adapter; unknown ones are fine."""
+        """Let go of an adapter; one it never met is fine."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        if adapter.number not in self._known:
+            return
+        self._known.discard(adapter.number)
         try:
             await self._engine.remove_lora(adapter.number)
         except EngineDeadError as error:
@@ -243,7 +274,8 @@ def start_engine(settings: InferenceSettings, model: Path, context: int) -> Any:
         model=str(model),
         dtype=choose_dtype(settings.engine_dtype, cpu_flags() if on_cpu else None),
         max_model_len=context,
-        max_num_seqs=2 * settings.generate_loops,
+        max_num_seqs=1 + (settings.generate_loops or most_loops(on_gpu=not on_cpu)),  # one for the probe
+        enable_prefix_caching=True,
         gpu_memory_utilization=settings.engine_gpu_share,
         enable_lora=True,
         max_loras=settings.adapter_slots + 1,  # one for the zero adapter

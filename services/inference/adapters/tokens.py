@@ -12,6 +12,7 @@ import nats.errors
 from proto.body import Body
 from proto.generate import TokenDelta
 from proto.subjects import GENERATE_TOKEN
+from services.inference.adapters.beside import beside
 from services.inference.core.coalesce import Coalescer
 
 log = logging.getLogger(__name__)
@@ -31,18 +32,9 @@ class Core(Protocol):
 async def token_stream(bus: Core, request_id: UUID) -> AsyncGenerator[Callable[[str], None]]:
     """Give a function that takes pieces of text; updates leave beside the generation, never ahead of it."""
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
-    failure: Exception | None = None
-    async with asyncio.TaskGroup() as group:
-        sender = group.create_task(_send(bus, request_id, pieces))
-        try:
-            yield pieces.put_nowait
-        except Exception as error:  # noqa: BLE001  raised below, since the group would wrap it
-            failure = error
-            sender.cancel()
-        else:
-            pieces.put_nowait(None)
-    if failure is not None:
-        raise failure
+    async with beside(_send(bus, request_id, pieces)):
+        yield pieces.put_nowait
+        pieces.put_nowait(None)
 
 
 async def _send(bus: Core, request_id: UUID, pieces: asyncio.Queue[str | None]) -> None:

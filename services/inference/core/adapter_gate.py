@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 
 from proto.errors import AdapterCorrupt
-from services.inference.core.shape import BaseShape
+from services.inference.core.shape import PROJECTIONS, BaseShape
 
 HEADER_LIMIT: Final = 10 * 1024 * 1024
 WIDTH: Final = {"F32": 4, "F16": 2, "BF16": 2}
@@ -29,6 +29,12 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     start: int
     end: int
+
+
+def most_weight_bytes(base: BaseShape, max_rank: int) -> int:
+    """How large the weights of an adapter can honestly be: every projection, the highest rank, four bytes a number."""
+    columns_and_rows = sum(sum(base.projection(name) or ()) for name in PROJECTIONS)
+    return 8 + HEADER_LIMIT + base.layers * max_rank * columns_and_rows * max(WIDTH.values())
 
 
 def check_adapter(config: bytes, weights: bytes | memoryview, base: BaseShape, max_rank: int) -> None:

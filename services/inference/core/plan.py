@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from proto.conversation import Turn
 from proto.generate import Sampling
 
-SEED_BITS = 63
+SEED_BITS: Final = 63
+LOOPS_ON_CPU: Final = 64  # beyond, a step only takes longer
+LOOPS_ON_GPU: Final = 256
+SHARE_OF_WINDOW: Final = 4  # a conversation and its reply fill a quarter of the window, more or less
+FEWEST_LOOPS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,16 @@ class Drawing:
     stop: tuple[str, ...]
     stop_ids: tuple[int, ...]
     seed: int
+
+
+def most_loops(*, on_gpu: bool) -> int:
+    """How many requests an engine is prepared to batch."""
+    return LOOPS_ON_GPU if on_gpu else LOOPS_ON_CPU
+
+
+def plan_loops(cache_tokens: int, context: int, most: int) -> int:
+    """How many requests to take from the bus at once: as many as the engine's cache holds, the rest stays there."""
+    return max(FEWEST_LOOPS, min(most, SHARE_OF_WINDOW * cache_tokens // context))
 
 
 def plan_room(sampling: Sampling, context: int) -> Room:

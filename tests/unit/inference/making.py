@@ -47,8 +47,12 @@ class MemoryBucket:
     async def get_model(self, model: type[Any], key: str, *, sha256: str | None = None) -> Any:
         return model.model_validate_json(await self._read(key, sha256))
 
-    async def fetch_verified(self, key: str, sha256: str, path: Path) -> None:
+    async def fetch_verified(
+        self, key: str, sha256: str, path: Path, *, limit_bytes: int | None = None
+    ) -> None:
         data = await self._read(key, sha256)
+        if limit_bytes is not None and len(data) > limit_bytes:
+            raise ArtifactCorrupt(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
@@ -65,9 +69,14 @@ class MemoryBucket:
         return self.objects[key]
 
     def publish(
-        self, user_id: str = USER, *, base: str = BASE_SHA256, weights: bytes | None = None
+        self,
+        user_id: str = USER,
+        *,
+        base: str = BASE_SHA256,
+        weights: bytes | None = None,
+        size_bytes: int | None = None,
     ) -> AdapterRef:
-        """Put an adapter there, as a run does."""
+        """Put an adapter there, as a run does. `size_bytes`: what the manifest says of the weights."""
         run_id = uuid4()
         prefix = adapter_prefix(TEAM, user_id, run_id, 1)
         stem = "base_model.model.model.layers.0.self_attn.q_proj"
@@ -82,9 +91,8 @@ class MemoryBucket:
         entries: list[FileEntry] = []
         for name, data in files.items():
             self.objects[f"{prefix}/{name}"] = data
-            entries.append(
-                FileEntry(name=name, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-            )
+            said = size_bytes if size_bytes is not None and name == ADAPTER_WEIGHTS_FILE else len(data)
+            entries.append(FileEntry(name=name, size_bytes=said, sha256=hashlib.sha256(data).hexdigest()))
         manifest = AdapterManifest(
             created_at=datetime.now(UTC),
             files=tuple(entries),

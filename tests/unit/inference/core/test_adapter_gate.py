@@ -2,6 +2,8 @@
 
 import json
 import struct
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from proto.errors import AdapterCorrupt, BaseModelCorrupt
-from services.inference.core.adapter_gate import check_adapter
+from services.inference.core.adapter_gate import check_adapter, most_weight_bytes
 from services.inference.core.shape import BaseShape
 
 BASE = BaseShape(layers=2, hidden=64, inner=96, heads=4, kv_heads=2, head_dim=32, context=128)
@@ -19,7 +21,7 @@ RANK = 8
 MAX_RANK = 16
 
 
-def weights(rank: int = RANK, **changes: np.ndarray | None) -> bytes:
+def weights(changes: Mapping[str, np.ndarray | None] = MappingProxyType({}), rank: int = RANK) -> bytes:
     tensors: dict[str, np.ndarray] = {}
     for layer in range(BASE.layers):
         for name in ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj"):
@@ -49,7 +51,11 @@ def a(value: float = 0.5, shape: tuple[int, ...] = (RANK, 64), dtype: Any = np.f
 
 def test_a_sound_adapter_passes() -> None:
     check_adapter(config(), weights(), BASE, MAX_RANK)
-    check_adapter(config(), weights(**{FIRST_A: a(dtype=np.float16)}), BASE, MAX_RANK)
+    check_adapter(config(), weights({FIRST_A: a(dtype=np.float16)}), BASE, MAX_RANK)
+
+
+def test_the_largest_sound_adapter_is_within_the_limit() -> None:
+    assert len(weights(rank=MAX_RANK)) < most_weight_bytes(BASE, MAX_RANK) < 2**31
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -58,7 +64,7 @@ def test_a_number_that_is_none_is_kept_from_the_engine(value: float, dtype: Any)
     poisoned = a(dtype=dtype)
     poisoned[3, 7] = value
     with pytest.raises(AdapterCorrupt, match="numbers that are none"):
-        check_adapter(config(), weights(**{FIRST_A: poisoned}), BASE, MAX_RANK)
+        check_adapter(config(), weights({FIRST_A: poisoned}), BASE, MAX_RANK)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,7 @@ def test_bfloat16_is_judged_by_its_bits(bits: int, sound: bool) -> None:
 )
 def test_weights_that_do_not_fit_are_kept_from_the_engine(changes: Any, why: str) -> None:
     with pytest.raises(AdapterCorrupt, match=why):
-        check_adapter(config(), weights(**changes), BASE, MAX_RANK)
+        check_adapter(config(), weights(changes), BASE, MAX_RANK)
 
 
 @pytest.mark.parametrize(

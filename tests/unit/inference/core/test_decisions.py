@@ -14,7 +14,15 @@ from proto.generate import GenerateRequest, Sampling
 from services.inference.adapters.engine import choose_dtype
 from services.inference.core.coalesce import Coalescer
 from services.inference.core.deadline import time_left
-from services.inference.core.plan import has_own_system, plan_drawing, plan_room, plan_turns
+from services.inference.core.plan import (
+    LOOPS_ON_CPU,
+    has_own_system,
+    most_loops,
+    plan_drawing,
+    plan_loops,
+    plan_room,
+    plan_turns,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HI = Turn(role="user", content="hi")
@@ -41,6 +49,14 @@ def test_prompt_and_reply_share_the_window_and_neither_is_nothing(max_tokens: in
     assert room.prompt_tokens + room.reply_tokens == context
     assert room.prompt_tokens >= context // 2
     assert 1 <= room.reply_tokens <= max_tokens
+
+
+@pytest.mark.parametrize(
+    ("cache_tokens", "context", "loops"),
+    [(23_000, 2048, 44), (10**7, 512, LOOPS_ON_CPU), (2048, 2048, 4), (0, 2048, 4)],
+)
+def test_a_replica_takes_what_its_cache_holds(cache_tokens: int, context: int, loops: int) -> None:
+    assert plan_loops(cache_tokens, context, most_loops(on_gpu=False)) == loops
 
 
 def test_a_redelivery_draws_with_the_same_seed_unless_the_asker_names_one() -> None:
