@@ -1,9 +1,11 @@
 """S3 off the event loop, hash-checked. Any S3 that the `minio` client speaks to."""
 
 import asyncio
+import fcntl
 import hashlib
 import io
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -11,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol, TypeVar, cast
+from typing import BinaryIO, Final, Protocol, TypeVar, cast
 
 import urllib3
 from minio import Minio
@@ -184,6 +186,51 @@ class Storage:
 
         await self._call(fetch, TRANSFER_S)
 
+    async def fetch_resumed(
+        self,
+        key: str,
+        sha256: str,
+        path: Path,
+        *,
+        size_bytes: int,
+        show: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Bring a large object to disk, going on where an earlier try stopped; `show` is told what has come.
+
+        What lies in ``<name>.part`` is hashed and counted, never believed. Raises ObjectMissing, ArtifactCorrupt
+        (nothing is left then), TimeoutError (also while a broken-off try of ours still writes: ask again).
+        """
+        given_up = threading.Event()  # a thread can't be cancelled: it is told
+
+        def fetch() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f"{path.name}.part")
+            with part.open("a+b") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise TimeoutError(f"{path.name} is still being written") from error
+                sha = _bring_rest(file, size_bytes, rest)
+            if sha != sha256:
+                part.unlink()
+                raise ArtifactCorrupt(key)
+            part.replace(path)
+
+        def rest(offset: int) -> Iterable[bytes]:
+            show(offset)
+            for chunk in (
+                self._chunks(key, time.monotonic() + TRANSFER_S, offset) if offset < size_bytes else ()
+            ):
+                if given_up.is_set():
+                    raise TimeoutError("given up")
+                yield chunk
+                show(len(chunk))
+
+        try:
+            await self._call(fetch, TRANSFER_S)
+        finally:
+            given_up.set()
+
     async def list_keys(self, prefix: str) -> list[str]:
         """Every key under a prefix. A listing is no snapshot: readers start at a row, never here."""
         return [listed.key for listed in await self.list_objects(prefix)]
@@ -218,10 +265,10 @@ class Storage:
 
         await self._call(remove, TRANSFER_S)
 
-    def _chunks(self, key: str, deadline: float) -> Iterable[bytes]:
+    def _chunks(self, key: str, deadline: float, offset: int = 0) -> Iterable[bytes]:
         """Stream an object; the deadline is looked at between chunks, since `read` is per recv."""
         try:
-            response = cast("_Response", self._client.get_object(self.bucket, key))
+            response = cast("_Response", self._client.get_object(self.bucket, key, offset=offset))
         except S3Error as error:
             if error.code in {"NoSuchKey", "NoSuchObject"}:
                 raise ObjectMissing(key) from error
@@ -242,6 +289,22 @@ class Storage:
     async def _call(self, call: Callable[[], T], timeout_s: float = CALL_S) -> T:
         async with asyncio.timeout(timeout_s + READ_S):
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _bring_rest(file: BinaryIO, size_bytes: int, rest: Callable[[int], Iterable[bytes]]) -> str:
+    """Hash what a file opened for appending holds, add the rest; returns the SHA-256 of all (blocking)."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
+    for chunk in rest(file.tell()):
+        digest.update(chunk)
+        file.write(chunk)
+        if file.tell() > size_bytes:
+            return ""  # longer than said: no hash can be right
+    file.flush()
+    os.fsync(file.fileno())
+    return digest.hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -123,9 +123,17 @@ async def wait_for_base(
     """Wait until the base model is in the bucket and bring it here. Raises SettingsError where its name is none."""
     cache = BaseModelCache(storage, settings.cache_dir.absolute() / "models")
 
+    def report(came_bytes: int, total_bytes: int) -> None:
+        percent = 100 * came_bytes // max(1, total_bytes)
+        lifecycle.not_ready(f"fetching the base model: {percent} %")
+        log.info(
+            "fetching the base model",
+            extra={"percent": percent, "mib": came_bytes // MIB, "of_mib": total_bytes // MIB},
+        )
+
     async def attempt() -> BaseModelFolder:
         try:
-            return await cache.fetch(settings.base_model)
+            return await cache.fetch(settings.base_model, report=report)
         except BaseModelUnusable as error:
             raise SettingsError(str(error)) from error
 

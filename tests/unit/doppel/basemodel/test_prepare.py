@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ class FolderBucket:
             raise ObjectMissing(key)
         return model.model_validate_json((self.root / key).read_text())
 
-    async def fetch_verified(self, key: str, sha256: str, path: Path) -> None:
+    async def fetch_resumed(
+        self, key: str, sha256: str, path: Path, *, size_bytes: int, show: Callable[[int], None]
+    ) -> None:
         await asyncio.sleep(0)
         self.fetches.append(key)
         if not (self.root / key).exists():
@@ -53,6 +56,7 @@ class FolderBucket:
         if sha256_of(self.root / key) != sha256:
             raise ArtifactCorrupt(key)
         shutil.copyfile(self.root / key, path)
+        show(size_bytes)
 
 
 @pytest.fixture
@@ -144,7 +148,28 @@ async def test_it_is_fetched_whole_and_once_however_many_ask(
     assert len({base.folder for base in found}) == 1
     assert len(bucket.fetches) == len(manifest.files)
     assert sha256_of(found[0].folder / "model.safetensors") == manifest.file("model.safetensors").sha256
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [found[0].folder.name]
+    assert seen(tmp_path / "cache") == [found[0].folder.name]
+
+
+async def test_two_processes_of_one_machine_share_a_download(
+    bucket: FolderBucket, source: str, tmp_path: Path
+) -> None:
+    manifest = await prepare(bucket, source, tmp_path / "work")
+    caches = [BaseModelCache(bucket, tmp_path / "cache") for _ in range(2)]
+    await asyncio.gather(*(cache.fetch(source) for cache in caches))
+    assert len(bucket.fetches) == len(manifest.files)
+
+
+async def test_how_far_it_is_is_told(bucket: FolderBucket, source: str, tmp_path: Path) -> None:
+    manifest = await prepare(bucket, source, tmp_path / "work")
+    told: list[tuple[int, int]] = []
+    await BaseModelCache(bucket, tmp_path / "cache").fetch(source, report=lambda *how: told.append(how))
+    assert told[0] == (0, sum(entry.size_bytes for entry in manifest.files))
+
+
+def seen(folder: Path) -> list[str]:
+    """What is there beside hidden files."""
+    return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 async def test_a_truncated_file_on_disk_is_fetched_again(
@@ -162,11 +187,20 @@ async def test_a_model_that_is_not_there_is_missing(bucket: FolderBucket, tmp_pa
         await BaseModelCache(bucket, tmp_path / "cache").fetch("tiny")
 
 
-async def test_a_damaged_object_is_corrupt_and_leaves_nothing(
+async def test_a_damaged_object_is_corrupt_and_once_repaired_only_it_is_fetched_again(
     bucket: FolderBucket, source: str, tmp_path: Path
 ) -> None:
     manifest = await prepare(bucket, source, tmp_path / "work")
-    (bucket.root / manifest.prefix / "config.json").write_text("{}")
-    with pytest.raises(BaseModelCorrupt):
-        await BaseModelCache(bucket, tmp_path / "cache").fetch(source)
-    assert list((tmp_path / "cache").iterdir()) == []
+    damaged = bucket.root / manifest.prefix / "config.json"
+    sound = damaged.read_bytes()
+    damaged.write_text("{}")
+    for _ in range(2):
+        with pytest.raises(BaseModelCorrupt):
+            await BaseModelCache(bucket, tmp_path / "cache").fetch(source)
+    assert seen(tmp_path / "cache") == []
+    damaged.write_bytes(sound)
+    before = len(bucket.fetches)
+    base = await BaseModelCache(bucket, tmp_path / "cache").fetch(source)
+    assert base.folder.is_dir()
+    assert {key.rpartition("/")[2] for key in bucket.fetches[before:]} >= {"config.json"}
+    assert len(bucket.fetches) - before < len(manifest.files)
