@@ -16,7 +16,9 @@ from playground.buswatch import BusWatch
 from playground.control import Control, errors_as_json
 from playground.control_ops import Operations
 from playground.deliver import Deliverer
+from playground.elsewhere import Elsewhere, make_another
 from playground.model import SeedWorkspace
+from playground.oauth import Authorize
 from playground.page import Page
 from playground.responses import Responses
 from playground.settings import Settings
@@ -75,6 +77,10 @@ async def start(settings: Settings, *, seed: SeedWorkspace | None = None) -> Run
         None if password is None else password.get_secret_value(),
     )
     box.workspace.observers += [box.show, deliverer.observe]
+    for number, team_id in enumerate(settings.other_teams, start=1):
+        other = make_another(settings, team_id, number)
+        other.observers.append(deliverer.observer(team_id))
+        box.others[team_id] = other
     runner = web.AppRunner(_application(box, deliverer, sockets, bus), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.port)
@@ -112,6 +118,8 @@ def _application(box: Box, deliverer: Deliverer, sockets: SocketServer, bus: Bus
             *Operations(box, deliverer, sockets, bus).routes(),
             *Files(box).routes(),
             *Page(box).routes(),
+            *Authorize(box).routes(),
+            *Elsewhere(box, deliverer).routes(),
         ]
     )
     return application

@@ -1,5 +1,6 @@
 """What the parts of the playground share: the workspace, tokens, switches, journal."""
 
+import copy
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import Any
 
 from playground.faults import Faults
 from playground.hub import Hub
+from playground.installs import Installs
 from playground.journal import Journal
 from playground.limits import Limits
 from playground.model import SeedWorkspace
@@ -30,6 +32,7 @@ class ResponseUrl:
     message_ts: str | None = None
     is_ephemeral: bool = False
     thread_ts: str | None = None
+    team_id: str = ""  # whose channel it is
 
 
 @dataclass
@@ -50,13 +53,66 @@ class Box:
     upload_urls: dict[str, str] = field(default_factory=dict[str, str])
     gateway_urls: list[str] = field(default_factory=list[str])
     subscribed: set[str] = field(default_factory=set[str])
+    installs: Installs = field(default_factory=Installs)
+    others: dict[str, Workspace] = field(default_factory=dict[str, Workspace])
     workspace: Workspace = field(init=False)
 
     def __post_init__(self) -> None:
         self.gateway_urls = list(self.settings.gateway_urls)
         self.subscribed = set(self.settings.subscribe)
         self.limits.set(self.settings.rate_limits, self.settings.clock_scale)
+        self.installs.rotation = self.settings.token_rotation
+        self.installs.life_s = self.settings.token_life_s
         self.workspace = self._fresh()
+
+    # further workspaces
+
+    def at(self, team_id: str) -> "Box":
+        """The same box, seen from one of its workspaces. Raises KeyError."""
+        if team_id == self.workspace.team_id:
+            return self
+        view = copy.copy(self)
+        view.workspace = self.others[team_id]
+        return view
+
+    def places(self) -> dict[str, str]:
+        """Where the app may be installed, with names: workspaces, and their organisation."""
+        found = {each.team_id: each.team_name for each in (self.workspace, *self.others.values())}
+        if self.settings.enterprise_id is not None:
+            found[self.settings.enterprise_id] = "all of Playground Org"
+        return found
+
+    def teams_of(self, token: str) -> list[str]:
+        """The workspaces that a token sees."""
+        install = self.installs.of_token(token)
+        if install is None:
+            return [self.settings.team_id]
+        if install.org_wide:
+            return [place for place in self.places() if place.startswith("T")]
+        return [install.installed_id]
+
+    def seen_by(self, token: str, arguments: dict[str, Any]) -> "Box":
+        """The box as a call sees it: an organisation's token says which workspace, or names its channel."""
+        teams = self.teams_of(token)
+        named = str(arguments.get("team_id") or "")
+        if named in teams:
+            return self.at(named)
+        channel = str(arguments.get("channel") or "")
+        for team_id in teams:
+            if channel in self.at(team_id).workspace.channels:
+                return self.at(team_id)
+        return self.at(teams[0])
+
+    @property
+    def is_org_wide(self) -> bool:
+        """Whether the app is here by its organisation's installation."""
+        own, living = self.workspace.team_id, self.installs.living
+        return own != self.settings.team_id and own not in living and self.settings.enterprise_id in living
+
+    def has_app(self, team_id: str) -> bool:
+        """Whether events of that workspace go out: the first one has the app by its settings."""
+        org = self.settings.enterprise_id
+        return team_id == self.settings.team_id or bool({team_id, org} & set(self.installs.living))
 
     def _fresh(self) -> Workspace:
         return Workspace(self.seed, AppIdentity(app_id=self.settings.api_app_id))
@@ -68,6 +124,7 @@ class Box:
         self.workspace.observers = observers
         for forgotten in (self.revoked, self.tickets, self.responses, self.triggers, self.upload_urls):
             forgotten.clear()
+        self.installs.clear()
         self.faults.clear()
         self.limits.set(self.settings.rate_limits, self.settings.clock_scale)
         self.journal.clear()
@@ -99,7 +156,7 @@ class Box:
         """A fresh target with the full time and uses."""
         return ResponseUrl(
             channel_id, user_id, time.monotonic() + RESPONSE_URL_S,
-            message_ts=message_ts, is_ephemeral=is_ephemeral, thread_ts=thread_ts,
+            message_ts=message_ts, is_ephemeral=is_ephemeral, thread_ts=thread_ts, team_id=self.workspace.team_id,
         )  # fmt: skip
 
     def note_trigger(self, trigger: str) -> None:

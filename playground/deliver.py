@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 from urllib.parse import urlencode
 
@@ -61,10 +62,21 @@ class Deliverer:
         """Send what this change makes; the event ids."""
         return [self.send_event(event) for event in events_of(self._box, change)]
 
-    def send_event(self, event: dict[str, Any]) -> str:
-        """Start the delivery of one event in the background; its id."""
+    def observer(self, team_id: str) -> Callable[[Change], None]:
+        """The same for a further workspace, where the app is installed."""
+
+        def observe(change: Change) -> None:
+            if self._box.has_app(team_id):
+                box = self._box.at(team_id)
+                for event in events_of(box, change):
+                    self.send_event(event, box)
+
+        return observe
+
+    def send_event(self, event: dict[str, Any], box: Box | None = None) -> str:
+        """Start the delivery of one event in the background; its id. `box`: as seen from its workspace."""
         # A copy: the message may be edited before the bytes leave.
-        delivery = Delivery(json.loads(json.dumps(envelope(self._box, event))))
+        delivery = Delivery(json.loads(json.dumps(envelope(box or self._box, event))))
         event_id: str = delivery.envelope["event_id"]
         self.deliveries[event_id] = delivery
         while len(self.deliveries) > EVENTS_KEPT:
@@ -238,7 +250,8 @@ class Deliverer:
         return attempt
 
     def _over_socket(self) -> bool:
-        return self._box.settings.socket_mode == "auto" and len(self._sockets) > 0
+        mode = self._box.settings.socket_mode
+        return mode == "only" or (mode == "auto" and len(self._sockets) > 0)
 
     async def _through_socket(
         self, kind: str, payload: dict[str, Any], retry_num: int, reason: str

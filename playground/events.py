@@ -27,18 +27,19 @@ def new_event_id() -> str:
 def envelope(box: Box, event: dict[str, Any]) -> dict[str, Any]:
     """What is POSTed to /slack/events."""
     app = box.workspace.app
+    team_id, enterprise_id = box.workspace.team_id, box.settings.enterprise_id
     authorization = {
-        "enterprise_id": None,
-        "team_id": box.workspace.team_id,
+        "enterprise_id": enterprise_id,
+        "team_id": team_id,
         "user_id": app.user_id,
         "is_bot": True,
-        "is_enterprise_install": False,
+        "is_enterprise_install": box.is_org_wide,
     }
     return {
         "token": "deprecated",
-        "team_id": box.workspace.team_id,
-        "context_team_id": box.workspace.team_id,
-        "context_enterprise_id": None,
+        "team_id": team_id,
+        "context_team_id": team_id,
+        "context_enterprise_id": enterprise_id,
         "api_app_id": app.app_id,
         "event": event,
         "type": "event_callback",

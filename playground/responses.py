@@ -98,7 +98,7 @@ class Responses:
             return 400, "invalid_payload", {}
         target.uses_left -= 1
         try:
-            show_answer(self.box, target, answer)
+            show_answer(self.box.at(target.team_id), target, answer)
         except ApiError as error:
             return 500, error.code, answer
         return 200, "ok", answer

@@ -28,6 +28,8 @@ EventName = Literal[
     "reaction_added",
     "member_joined_channel",
     "app_home_opened",
+    "tokens_revoked",
+    "app_uninstalled",
 ]
 
 
@@ -54,6 +56,18 @@ class Settings(BaseSettings):
         min_length=1,
         validation_alias=AliasChoices("DOPPEL_PLAYGROUND_APP_TOKEN", "DOPPEL_SLACK_APP_TOKEN"),
     )
+    client_id: str = Field(default="playground-client", min_length=1)
+    client_secret: SecretStr = Field(default=SecretStr("playground-client-secret"), min_length=1)
+    other_teams: Annotated[list[str], NoDecode] = Field(
+        default=[], description="Ids of further workspaces, where the app can be installed by OAuth."
+    )
+    enterprise_id: str | None = Field(
+        default=None,
+        pattern=r"^E[A-Z0-9]+$",
+        description="The organisation of all workspaces, if there is one.",
+    )
+    token_rotation: bool = Field(default=False, description="Installed tokens end, and are renewed.")
+    token_life_s: PositiveFloat = Field(default=43_200, description="How long they live then.")
     team_id: str = Field(default="T0DOPPEL", pattern=r"^T[A-Z0-9]+$")
     api_app_id: str = Field(default="A0DOPPEL", pattern=r"^A[A-Z0-9]+$")
     seed: int = Field(default=7, description="Seed of the synthetic workspace.")
@@ -83,7 +97,10 @@ class Settings(BaseSettings):
         default=3.0, description="An unanswered delivery failed by then."
     )
     drain_s: PositiveFloat = Field(default=5.0, description="How long shutdown waits for deliveries.")
-    socket_mode: Literal["auto", "never"] = Field(default="auto")
+    socket_mode: Literal["auto", "only", "never"] = Field(
+        default="auto",
+        description="`auto`: over a socket while one is connected, else HTTP. `only`: as Slack with Socket Mode on.",
+    )
     nats_url: str | None = Field(
         default=None, validation_alias=AliasChoices("DOPPEL_PLAYGROUND_NATS_URL", "DOPPEL_NATS_URL")
     )
@@ -92,7 +109,7 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("DOPPEL_NATS_PASSWORD")
     )
 
-    @field_validator("gateway_urls", "subscribe", mode="before")
+    @field_validator("gateway_urls", "subscribe", "other_teams", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,7 @@ class SocketServer:
     connections: list[Connection] = field(default_factory=list[Connection])
     _acks: dict[str, asyncio.Future[Any]] = field(default_factory=dict[str, asyncio.Future[Any]])
     _turn: int = 0
+    counts: deque[int] = field(default_factory=lambda: deque[int](maxlen=1000))  # how many after each change
 
     def __len__(self) -> int:
         return sum(1 for connection in self.connections if connection.is_ready)
@@ -45,11 +47,13 @@ class SocketServer:
         try:
             await socket.send_json(self._hello())
             connection.is_ready = True
+            self.counts.append(len(self))
             async for frame in socket:
                 if frame.type is WSMsgType.TEXT:
                     self._on_text(frame.data)
         finally:
             self.connections.remove(connection)
+            self.counts.append(len(self))
         return socket
 
     def _hello(self) -> dict[str, Any]:

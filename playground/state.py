@@ -46,7 +46,9 @@ class AppIdentity:
 class Workspace:
     """Users, channels, messages, ephemerals of one team."""
 
-    def __init__(self, seed: SeedWorkspace, app: AppIdentity, *, clock: Clock = now_us) -> None:
+    def __init__(
+        self, seed: SeedWorkspace, app: AppIdentity, *, clock: Clock = now_us, number: int = 0
+    ) -> None:
         self.team_id = seed.team_id
         self.team_name = seed.team_name
         self.domain = seed.domain
@@ -60,6 +62,7 @@ class Workspace:
         self.homes: dict[str, dict[str, Any]] = {}
         self.observers: list[Callable[[Change], None]] = []
         self._clock = clock
+        self._number = number  # of the workspace: ids of channels are not used twice
         self._dm_numbers = itertools.count(1)
 
     # who and where
@@ -101,7 +104,7 @@ class Workspace:
         """The DM of that person with the bot, made where needed."""
         if (channel := self.dm_of(user_id)) is not None:
             return channel
-        channel_id = f"D0{user_id.removeprefix('U0')}{next(self._dm_numbers)}"
+        channel_id = f"D{self._number}{user_id.removeprefix('U0')}{next(self._dm_numbers)}"
         seed = SeedChannel(
             id=channel_id,
             name=user_id,

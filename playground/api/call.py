@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from aiohttp import web
@@ -38,11 +38,19 @@ class Call:
 
     box: Box
     arguments: dict[str, Any]
+    token: str = field(default="", repr=False)
+    authorization: str = field(default="", repr=False)
 
     @property
     def workspace(self) -> Workspace:
         """The workspace of the token."""
         return self.box.workspace
+
+    @property
+    def is_org_wide(self) -> bool:
+        """Whether the token is an organisation's."""
+        install = self.box.installs.of_token(self.token)
+        return install is not None and install.org_wide
 
     def text(self, name: str, default: str | None = None) -> str | None:
         """An argument as text."""

@@ -9,17 +9,21 @@ from typing import Any
 
 from aiohttp import web
 
+from playground import oauth
 from playground.api import chat, conversations, files, people
 from playground.api.call import SCOPES, Answer, ApiError, Call, read_arguments
 from playground.box import Box
 from playground.faults import Fault
+from playground.installs import InstallError
 from playground.journal import redacted, summarised
+from playground.oauth import CREDENTIALS_ONLY
 
 METHODS: dict[str, Callable[[Call], Answer]] = {
     **conversations.METHODS,
     **chat.METHODS,
     **files.METHODS,
     **people.METHODS,
+    **oauth.METHODS,
 }
 _HTML = "<!DOCTYPE html><html><body><h1>Slack is having trouble</h1></body></html>"
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
@@ -45,13 +49,14 @@ class WebApi:
                     return early
                 if fault.kind == "stale_ticket":
                     arguments["_stale_ticket"] = True
-            token = self._authorise(request, method, arguments)
+            box, token = self._authorise(request, method, arguments)
             if (wait_s := self.box.limits.take(method, token)) is not None:
                 limited = self._too_many(self.box.limits.headers(wait_s))
                 self._note(method, arguments, started, limited.status, {}, fault)
                 return limited
-            answer: Answer = {"ok": True} | self._call(method, arguments)
-        except ApiError as error:
+            given = request.headers.get("Authorization", "")
+            answer: Answer = {"ok": True} | _answer(method, Call(box, arguments, token, given))
+        except (ApiError, InstallError) as error:
             answer = {"ok": False, "error": error.code} | error.extra
         response = web.json_response(answer, headers=self._headers())
         if fault is not None:
@@ -59,13 +64,10 @@ class WebApi:
         self._note(method, arguments, started, response.status, answer, fault)
         return response
 
-    def _call(self, method: str, arguments: dict[str, Any]) -> Answer:
-        function = METHODS.get(method)
-        if function is None:
-            raise ApiError("unknown_method", req_method=method)
-        return function(Call(self.box, arguments))
-
-    def _authorise(self, request: web.Request, method: str, arguments: dict[str, Any]) -> str:
+    def _authorise(self, request: web.Request, method: str, arguments: dict[str, Any]) -> tuple[Box, str]:
+        """The box as the token sees it, and the token. Raises ApiError, InstallError."""
+        if method in CREDENTIALS_ONLY:
+            return self.box, ""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else str(arguments.get("token") or "")
         settings = self.box.settings
@@ -76,7 +78,9 @@ class WebApi:
         wants_app_token = method.startswith("apps.connections.")
         bot_token, app_token = settings.bot_token.get_secret_value(), settings.app_token.get_secret_value()
         if given == (app_token if wants_app_token else bot_token):
-            return given
+            return self.box, given
+        if not wants_app_token and self.box.installs.of_token(given) is not None:
+            return self.box.seen_by(given, arguments), given
         raise ApiError("not_allowed_token_type" if given in (bot_token, app_token) else "invalid_auth")
 
     async def _before(self, request: web.Request, fault: Fault) -> web.Response | None:
@@ -143,6 +147,13 @@ class WebApi:
             "error": answer.get("error"),
         }
         self.box.hub.publish("call", shown | {"fault": kind, "seconds": round(seconds, 3)})
+
+
+def _answer(method: str, call: Call) -> Answer:
+    function = METHODS.get(method)
+    if function is None:
+        raise ApiError("unknown_method", req_method=method)
+    return function(call)
 
 
 def cut(request: web.Request) -> web.Response:

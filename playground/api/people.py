@@ -58,15 +58,15 @@ def auth_test(call: Call) -> Answer:
         "team_id": call.workspace.team_id,
         "user_id": app.user_id,
         "bot_id": app.bot_id,
-        "is_enterprise_install": False,
-    }
+        "is_enterprise_install": call.is_org_wide,
+    } | ({"enterprise_id": call.box.settings.enterprise_id} if call.box.settings.enterprise_id else {})
 
 
 def auth_revoke(call: Call) -> Answer:
     """auth.revoke: the token that asks is dead afterwards, unless test=1."""
     if call.flag("test"):
         return {"revoked": False}
-    call.box.revoked.add(call.box.settings.bot_token.get_secret_value())
+    call.box.revoked.add(call.token)
     return {"revoked": True}
 
 

@@ -3,32 +3,30 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 import aiohttp
-from aiohttp import web
 
 from doppel.bus import Bus, Connection, bind, connect
 from doppel.database import Database
 from doppel.lifecycle import Lifecycle
 from doppel.secrets import TokenBox
 from doppel.settings import SettingsError
-from doppel.slack.client import SlackAway, SlackConnection, SlackRefused, SlackUnknown, open_slack
+from doppel.slack.client import SlackConnection, open_slack
 from doppel.storage import Storage
-from doppel.transient import is_transient
 from proto import subjects
-from proto.slack import EventCallback, SlackEvent
 from proto.subjects import consumer
-from services.gateway.adapters.avatars import Avatars
 from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.slack import Slack
-from services.gateway.adapters.web import Web
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.button import Buttons
+from services.gateway.handlers.choosing import Chooser
 from services.gateway.handlers.command import Commands
+from services.gateway.handlers.command_ask import AskCommand
+from services.gateway.handlers.command_persona import PersonaCommands
+from services.gateway.handlers.command_train import TrainCommands
 from services.gateway.handlers.desk import Clocks, Desk, Limits
 from services.gateway.handlers.facts import Facts
 from services.gateway.handlers.generate_result import Answers
@@ -40,13 +38,14 @@ from services.gateway.handlers.report import Reports
 from services.gateway.handlers.slack_event import SlackEvents
 from services.gateway.handlers.training import TrainingFlow
 from services.gateway.repository import Outbox, Personas, Questions, Trainings, Workspaces
+from services.gateway.rounds import repeat
 from services.gateway.settings import GatewaySettings
+from services.gateway.ways_in import open_ways_in
 
 log = logging.getLogger(__name__)
 
 DATABASE_S: Final = 10.0
 PRUNE_S: Final = 3600.0
-CLOSE_S: Final = 5.0
 
 
 async def serve(lifecycle: Lifecycle) -> None:
@@ -70,8 +69,8 @@ async def serve(lifecycle: Lifecycle) -> None:
         room = Room.furnish(desk, lifecycle, settings)
         room.bind(connection, settings)
         await connection.broker.start()
-        await stack.enter_async_context(
-            door(settings, make_web(settings, lifecycle, connection.bus, desk.response_urls))
+        ways_in = await stack.enter_async_context(
+            open_ways_in(settings, lifecycle, connection.bus, slack, desk, database)
         )
         lifecycle.add_check("bus", connection.check)
         lifecycle.add_check("database", database.check)
@@ -81,6 +80,7 @@ async def serve(lifecycle: Lifecycle) -> None:
             loops.create_task(repeat(lifecycle, "ask", room.asker.sweep, every_s), name="ask")
             loops.create_task(repeat(lifecycle, "post", room.poster.sweep, every_s), name="post")
             loops.create_task(repeat(lifecycle, "prune", desk.outbox.prune, PRUNE_S), name="prune")
+            ways_in.start(loops)
             lifecycle.ready()
             await lifecycle.stopping()
         await asyncio.sleep(settings.linger_s)  # whoever sends us requests learns late that we leave
@@ -88,10 +88,17 @@ async def serve(lifecycle: Lifecycle) -> None:
 
 def token_box(settings: GatewaySettings) -> TokenBox | None:
     """The keys for stored tokens. Raises SettingsError where a token is given without any."""
+    if (settings.slack_client_id is None) != (settings.slack_client_secret is None):
+        missing = "ID" if settings.slack_client_id is None else "SECRET"
+        raise SettingsError(
+            f"DOPPEL_SLACK_CLIENT_{missing} is missing. Slack shows it under Basic Information → App Credentials."
+        )
     has_keys = bool(settings.encryption_keys.get_secret_value())
-    if not has_keys and settings.slack_bot_token is None:
+    has_tokens = settings.slack_bot_token is not None or settings.slack_client_id is not None
+    if not has_keys and not has_tokens:
         return None
-    if settings.slack_bot_token is not None and settings.slack_signing_secret is None:
+    is_signed = settings.slack_signing_secret is not None or settings.slack_app_token is not None
+    if has_tokens and not is_signed:
         raise SettingsError(
             "DOPPEL_SLACK_SIGNING_SECRET is missing. Slack shows it under Basic Information → App Credentials."
         )
@@ -155,7 +162,16 @@ class Room:
         reports = Reports(desk, poster)
         installer = Installer(desk, settings.slack_bot_token)
         mentions = Mentions(desk, asker, poster, MentionMetrics(lifecycle.registry))
-        commands, buttons = Commands(desk, flow, poster), Buttons(desk, flow, poster)
+        chooser, consents = Chooser(desk), Consents(desk, flow)
+        commands = Commands(
+            desk,
+            poster,
+            TrainCommands(desk, flow, poster),
+            PersonaCommands(desk, asker, reports, chooser),
+            AskCommand(desk, asker, poster),
+            consents,
+        )
+        buttons = Buttons(desk, flow, poster, consents)
         return cls(
             installer,
             asker,
@@ -163,7 +179,7 @@ class Room:
             SlackEvents(desk, installer, mentions, commands, buttons),
             Answers(desk, asker, poster),
             Facts(desk, flow, reports),
-            PersonaRequests(desk, flow, poster),
+            PersonaRequests(desk, flow, poster, chooser),
         )
 
     def bind(self, connection: Connection, settings: GatewaySettings) -> None:
@@ -185,60 +201,3 @@ class Room:
         }
         for (stream, durable), handlers in served.items():
             bind(connection.broker, consumer(stream, durable), handlers, ack_wait_s=settings.ack_wait_s)
-
-
-def make_web(settings: GatewaySettings, lifecycle: Lifecycle, bus: Bus, response_urls: ResponseUrls) -> Web:
-    """The door."""
-
-    async def tell(url: str, text: str) -> None:
-        try:
-            await response_urls.say(url, text)
-        except (SlackRefused, SlackAway, SlackUnknown) as error:
-            log.warning("not told", extra={"error": type(error).__name__})
-
-    def say(event: SlackEvent, text: str) -> None:
-        """Best effort: the bus is away, so nothing keeps it."""
-        if not isinstance(event.payload, EventCallback) and event.payload.response_url:
-            lifecycle.tasks.create_task(tell(event.payload.response_url, text), name="say")
-
-    secret = settings.slack_signing_secret
-    return Web(
-        bus,
-        Avatars(),
-        lifecycle.registry,
-        secret=secret.get_secret_value() if secret else None,
-        body_limit_bytes=settings.body_limit_bytes,
-        say=say,
-    )
-
-
-@contextlib.asynccontextmanager
-async def door(settings: GatewaySettings, site: Web) -> AsyncGenerator[None]:
-    """Listen for Slack; requests under way end before it closes."""
-    runner = web.AppRunner(site.application(), access_log=None, shutdown_timeout=CLOSE_S)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, settings.gateway_host, settings.gateway_port).start()
-        except OSError as error:
-            raise SettingsError(
-                f"DOPPEL_GATEWAY_PORT {settings.gateway_port} is taken: {error.strerror}."
-            ) from error
-        log.info("listening", extra={"port": runner.addresses[0][1]})
-        yield
-    finally:
-        await runner.cleanup()
-
-
-async def repeat(
-    lifecycle: Lifecycle, what: str, step: Callable[[], Awaitable[object]], every_s: float
-) -> None:
-    """Do it again and again until SIGTERM. What goes wrong is said and tried again: the rows are still there."""
-    while not await lifecycle.pause(every_s):
-        try:
-            await step()
-        except Exception as error:
-            level = logging.WARNING if is_transient(error) else logging.ERROR
-            log.log(
-                level, "sweep failed", extra={"sweep": what, "error": type(error).__name__}, exc_info=error
-            )

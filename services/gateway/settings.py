@@ -22,6 +22,18 @@ class GatewaySettings(SharedSettings):
     slack_signing_secret: SecretStr | None = Field(
         default=None, description="Signs what Slack sends; absent: nothing from Slack is let in."
     )
+    slack_app_token: SecretStr | None = Field(
+        default=None,
+        description="xapp-… with connections:write: Socket Mode, for a gateway without public URL.",
+    )
+    slack_sockets: PositiveInt = Field(
+        default=2, le=10, description="Sockets a replica keeps open; Slack allows ten per app."
+    )
+    slack_client_id: str | None = Field(
+        default=None,
+        description="Of the app: lets workspaces install it at /slack/install; absent: nobody can.",
+    )
+    slack_client_secret: SecretStr | None = Field(default=None, description="The app's, for installations.")
     slack_api_url: str = Field(
         default="https://slack.com/api/", description="Slack's Web API, or the playground's."
     )

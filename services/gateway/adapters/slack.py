@@ -18,6 +18,7 @@ from doppel.slack.client import (
 )
 from proto.conversation import Person
 from services.gateway.core.people import person_of
+from services.gateway.core.rights import Asker, asker_of
 from services.gateway.core.routing import Bot, Installed
 
 PAGE: Final = 200
@@ -55,17 +56,45 @@ class Slack:
     connection: SlackConnection
     pauses: Pauses = field(default_factory=Pauses)
     people: dict[tuple[str, str], tuple[float, Person]] = field(default_factory=dict[Any, Any], repr=False)
+    expired: set[str] = field(default_factory=set[str])
 
     def of(self, installed: Installed) -> "SlackWorkspace":
         """One of them."""
         client = self.connection.client(installed.token.get_secret_value())
-        return SlackWorkspace(client, installed.bot, self.pauses, self.people)
+        return SlackWorkspace(client, installed.bot, self.pauses, self.people, self.expired)
+
+    def take_expired(self) -> list[str]:
+        """Whose tokens Slack called expired since the last time."""
+        found = sorted(self.expired)
+        self.expired.clear()
+        return found
+
+    async def test(self, token: SecretStr) -> dict[str, Any]:
+        """``auth.test``: whose token it is. Raises SlackRefused, SlackAway, SlackUnknown."""
+        client = self.connection.client(token.get_secret_value())
+        with sorted_errors():
+            return cast("dict[str, Any]", (await client.auth_test()).data)
+
+    async def teams(self, token: SecretStr) -> list[str]:
+        """The workspaces that an organisation's token may enter. Raises SlackRefused, SlackAway, SlackUnknown."""
+        client = self.connection.client(token.get_secret_value())
+        found: list[str] = []
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            with sorted_errors():
+                answer = await client.auth_teams_list(limit=PAGE, cursor=cursor)
+            data = cast("dict[str, Any]", answer.data)
+            found += [str(team["id"]) for team in data.get("teams") or []]
+            cursor = _next_cursor(data)
+            if cursor is None:
+                break
+        return found
 
     async def who_am_i(self, token: SecretStr) -> dict[str, Any]:
         """``auth.test``, and the app's id from ``bots.info``. Raises SlackRefused, SlackAway, SlackUnknown."""
         client = self.connection.client(token.get_secret_value())
+        answer = await self.test(token)
         with sorted_errors():
-            answer = cast("dict[str, Any]", (await client.auth_test()).data)
             told = cast("dict[str, Any]", (await client.bots_info(bot=str(answer["bot_id"]))).data)
         return answer | {"app_id": told["bot"]["app_id"]}
 
@@ -78,6 +107,7 @@ class SlackWorkspace:
     bot: Bot
     pauses: Pauses
     _people: dict[tuple[str, str], tuple[float, Person]] = field(repr=False)
+    _expired: set[str] = field(default_factory=set[str])
 
     async def post(
         self, channel: str, post: Mapping[str, Any], *, thread_ts: str | None, metadata: Mapping[str, Any]
@@ -107,35 +137,6 @@ class SlackWorkspace:
             if error.reason != "message_not_found":
                 raise
 
-    async def open_dm(self, user_id: str) -> str:
-        """The DM with somebody; the same one each time."""
-        answer = await self._call("conversations.open", users=user_id)
-        return str(answer["channel"]["id"])
-
-    async def fetch_thread(self, channel: str, thread_ts: str, *, oldest: str = "0") -> list[dict[str, Any]]:
-        """A thread, oldest first."""
-        return await self._pages("conversations.replies", channel=channel, ts=thread_ts, oldest=oldest)
-
-    async def fetch_history(self, channel: str, *, oldest: str) -> list[dict[str, Any]]:
-        """What stands in a channel since `oldest`, without replies."""
-        return await self._pages("conversations.history", channel=channel, oldest=oldest)
-
-    async def _pages(self, method: str, **where: str) -> list[dict[str, Any]]:
-        """Messages, oldest first, each once though pages may repeat a thread's root."""
-        found: dict[str, dict[str, Any]] = {}
-        cursor: str | None = None
-        for _ in range(MOST_PAGES):
-            answer = await self._call(method, **where, limit=PAGE, cursor=cursor, include_all_metadata=True)
-            found.update({str(each["ts"]): each for each in answer.get("messages") or []})
-            cursor = _next_cursor(answer)
-            if cursor is None:
-                break
-        return [found[ts] for ts in sorted(found)]
-
-    async def fetch_person(self, user_id: str) -> Person | None:
-        """Who that is; remembered for ten minutes. None: nobody of that id."""
-        now = asyncio.get_running_loop().time()
-        known = self._people.get((self.bot.team_id, user_id))
     async def upload(self, name: str, data: bytes, alt_text: str) -> str:
         """Bring a file to Slack; returns its id. Nobody sees it before it is shared.
 
@@ -171,6 +172,35 @@ class SlackWorkspace:
             thread_ts=thread_ts,
         )
 
+    async def open_dm(self, user_id: str) -> str:
+        """The DM with somebody; the same one each time."""
+        answer = await self._call("conversations.open", users=user_id)
+        return str(answer["channel"]["id"])
+
+    async def fetch_thread(self, channel: str, thread_ts: str, *, oldest: str = "0") -> list[dict[str, Any]]:
+        """A thread, oldest first."""
+        return await self._pages("conversations.replies", channel=channel, ts=thread_ts, oldest=oldest)
+
+    async def fetch_history(self, channel: str, *, oldest: str) -> list[dict[str, Any]]:
+        """What stands in a channel since `oldest`, without replies."""
+        return await self._pages("conversations.history", channel=channel, oldest=oldest)
+
+    async def _pages(self, method: str, **where: str) -> list[dict[str, Any]]:
+        """Messages, oldest first, each once though pages may repeat a thread's root."""
+        found: dict[str, dict[str, Any]] = {}
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            answer = await self._call(method, **where, limit=PAGE, cursor=cursor, include_all_metadata=True)
+            found.update({str(each["ts"]): each for each in answer.get("messages") or []})
+            cursor = _next_cursor(answer)
+            if cursor is None:
+                break
+        return [found[ts] for ts in sorted(found)]
+
+    async def fetch_person(self, user_id: str) -> Person | None:
+        """Who that is; remembered for ten minutes. None: nobody of that id."""
+        now = asyncio.get_running_loop().time()
+        known = self._people.get((self.bot.team_id, user_id))
         if known and now - known[0] < PERSON_KEPT_S:
             return known[1]
         try:
@@ -180,6 +210,16 @@ class SlackWorkspace:
                 return None
             raise
         return self._remember(answer.get("user") or {}, now)
+
+    async def fetch_asker(self, user_id: str) -> Asker:
+        """What somebody may do here: asked of Slack each time, since rights are taken away too."""
+        try:
+            answer = await self._call("users.info", user=user_id)
+        except SlackRefused as error:
+            if error.reason in {"user_not_found", "user_not_visible"}:
+                return Asker(user_id, is_member=False, is_admin=False)
+            raise
+        return asker_of(answer.get("user") or {}, user_id, self.bot.team_id)
 
     async def fetch_people(self) -> list[Person]:
         """Everybody of the workspace."""
@@ -206,6 +246,8 @@ class SlackWorkspace:
     async def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         self.pauses.check(self.bot.team_id, method)
         given = {name: value for name, value in arguments.items() if value is not None}
+        if self.bot.org_wide and method in _OF_A_TEAM:
+            given["team_id"] = self.bot.team_id
         call = getattr(self.client, method.replace(".", "_"))
         try:
             with sorted_errors():
@@ -214,6 +256,11 @@ class SlackWorkspace:
             if error.delay_s:
                 self.pauses.note(self.bot.team_id, method, error.delay_s)
             raise
+        except SlackRefused as error:
+            if error.reason != "token_expired":
+                raise
+            self._expired.add(self.bot.team_id)  # it is renewed at once; the call comes back
+            raise SlackAway("The token is being renewed.", delay_s=RENEWED_S) from error
         return cast("dict[str, Any]", answer.data)
 
 

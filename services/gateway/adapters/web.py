@@ -1,32 +1,23 @@
 """The door to Slack: raw bytes once, signature, publish, and 200 only after JetStream's ack."""
 
 import asyncio
-import logging
+import contextlib
 import re
 import time
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable
 from typing import Final
 
-import nats.errors
-import nats.js.errors
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter
 
-from doppel.bus import Bus
-from proto.slack import SlackEvent, SlashCommand
-from proto.subjects import SLACK_EVENT
 from services.gateway.adapters.avatars import Avatars
+from services.gateway.adapters.oauth_web import OAuthWeb
+from services.gateway.adapters.reception import Reception
 from services.gateway.adapters.signature import is_signed
-from services.gateway.core import commands, intake
-
-log = logging.getLogger(__name__)
+from services.gateway.core import intake
 
 BODY_S: Final = 2.5
 CHUNK_BYTES: Final = 64 * 1024
-PUBLISH_S: Final = 1.8  # Slack waits three seconds; the rest is the way
-SORRY: Final = "I can't take that right now. Please try again in a minute."
-_BUS_AWAY: Final = (TimeoutError, OSError, nats.errors.Error, nats.js.errors.Error)
+CHECK_BYTES: Final = 512
 _AVATAR: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -39,26 +30,22 @@ class Refused(Exception):
 
 
 class Web:
-    """Slack's three addresses, and the personas' pictures."""
+    """Slack's three addresses, those of an installation, and the personas' pictures."""
 
     def __init__(
         self,
-        bus: Bus,
+        reception: Reception,
         avatars: Avatars,
-        registry: CollectorRegistry,
+        oauth: OAuthWeb | None,
         *,
         secret: str | None,
         body_limit_bytes: int,
-        say: Callable[[SlackEvent, str], None],
     ) -> None:
-        self._bus = bus
+        self._reception = reception
         self._avatars = avatars
+        self._oauth = oauth
         self._secret = secret
         self._limit = body_limit_bytes
-        self._say = say
-        self._deliveries = Counter(
-            "doppel_slack_deliveries", "Requests from Slack.", ["kind", "status"], registry=registry
-        )
 
     def application(self) -> web.Application:
         """The routes."""
@@ -68,8 +55,10 @@ class Web:
                 web.post("/slack/events", self.events),
                 web.post("/slack/commands", self.commands),
                 web.get("/slack/commands", _ssl_check),
+                web.get("/slack/interactivity", _ssl_check),
                 web.post("/slack/interactivity", self.interactivity),
                 web.get("/avatars/{key}.png", self.avatar),
+                *(self._oauth.routes() if self._oauth else ()),
             ]
         )
         return app
@@ -90,39 +79,32 @@ class Web:
         body = intake.parse_json(await self._signed(request))
         if body.get("type") == "url_verification":
             return web.json_response({"challenge": str(body.get("challenge", ""))})
-        if body.get("type") == "app_rate_limited":
-            log.warning("Slack sends fewer events", extra={"team_id": str(body.get("team_id"))[:32]})
-            return web.Response()
-        if body.get("type") not in {"event_callback", None}:
-            raise intake.NotUnderstood("unknown type")
-        published = await self._publish(intake.event_of(body, datetime.now(UTC)))
-        return web.Response(status=200 if published else 503)
+        return web.Response(status=200 if await self._reception.event(body) else 503)
 
     async def _commands(self, request: web.Request) -> web.Response:
         form = intake.parse_form(await self._signed(request, may_be_check=True))
-        if "ssl_check" in form:
+        if intake.is_ssl_check(form):
             return web.Response()
-        event = intake.command_of(form, datetime.now(UTC))
-        published = await self._publish(event)
-        assert isinstance(event.payload, SlashCommand)
-        command = commands.parse(event.payload.text)
-        text = commands.first_answer(command, event.payload.team_id) if published else SORRY
-        return web.json_response({"response_type": "ephemeral", "text": text})
+        return web.json_response(await self._reception.command(form))
 
     async def _interactivity(self, request: web.Request) -> web.Response:
-        form = intake.parse_form(await self._signed(request))
-        event = intake.interaction_of(form, datetime.now(UTC))
-        if not await self._publish(event):
-            self._say(event, SORRY)
-        return web.Response()
+        form = intake.parse_form(await self._signed(request, may_be_check=True))
+        if intake.is_ssl_check(form):
+            return web.Response()
+        answer = await self._reception.interaction(intake.parse_json(form.get("payload", "").encode()))
+        return web.Response() if answer is None else web.json_response(answer)
 
     async def _signed(self, request: web.Request, *, may_be_check: bool = False) -> bytes:
         """The raw body, read once and never past the limit. Raises Refused."""
         if (request.content_length or 0) > self._limit:
             raise Refused(413)
         raw = await self._body(request)
-        if may_be_check and raw.startswith(b"ssl_check=1"):  # sent unsigned, asks for nothing
-            return b"ssl_check=1"
+        if (
+            may_be_check and len(raw) <= CHECK_BYTES and b"ssl_check=1" in raw
+        ):  # sent unsigned, asks for nothing
+            with contextlib.suppress(intake.NotUnderstood):
+                if intake.is_ssl_check(intake.parse_form(raw)):
+                    return b"ssl_check=1"
         headers = request.headers
         if self._secret is None or not is_signed(
             self._secret,
@@ -147,17 +129,6 @@ class Web:
             raise Refused(408) from error
         return bytes(body)
 
-    async def _publish(self, event: SlackEvent) -> bool:
-        """One try. True once JetStream has it."""
-        if not self._bus.client.is_connected:
-            return False
-        try:
-            await self._bus.publish(SLACK_EVENT, event, key=event.key, timeout_s=PUBLISH_S, tries=1)
-        except _BUS_AWAY as error:
-            log.warning("not taken", extra={"key": event.key, "error": type(error).__name__})
-            return False
-        return True
-
     async def _refusable(self, answer: Awaitable[web.Response]) -> web.Response:
         try:
             return await answer
@@ -167,7 +138,7 @@ class Web:
             return web.Response(status=400)
 
     def _count(self, kind: str, response: web.Response) -> web.Response:
-        self._deliveries.labels(kind, str(response.status)).inc()
+        self._reception.count(kind, response.status)
         return response
 
     async def avatar(self, request: web.Request) -> web.Response:

@@ -23,6 +23,8 @@ class Bot:
     api_app_id: str
     user_id: str
     bot_id: str
+    enterprise_id: str | None = None
+    org_wide: bool = False  # the token is the organisation's: calls name the workspace that they mean
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _nobody_asking(said: Utterance, bot: Bot) -> str | None:
 def is_foreign(envelope: EventCallback, said: Utterance, bot: Bot) -> bool:
     """Somebody of another workspace (Slack Connect): answered, never by a persona."""
     homes = {home for home in (said.user_team, said.team, said.source_team) if home}
-    return envelope.is_ext_shared_channel and bool(homes - {bot.team_id})
+    return envelope.is_ext_shared_channel and bool(homes - {bot.team_id, bot.enterprise_id})
 
 
 def instant_of(ts: str) -> datetime:

@@ -1,9 +1,22 @@
 """The gateway's SQL, one function per query, split by table."""
 
+from services.gateway.repository.oauth_states import OAuthStates
 from services.gateway.repository.outbox import Outbox
 from services.gateway.repository.personas import ActivePersona, Personas
 from services.gateway.repository.questions import Questions
+from services.gateway.repository.renewals import Renewal, Renewals
 from services.gateway.repository.trainings import Training, Trainings
 from services.gateway.repository.workspaces import Workspaces
 
-__all__ = ["ActivePersona", "Outbox", "Personas", "Questions", "Training", "Trainings", "Workspaces"]
+__all__ = [
+    "ActivePersona",
+    "OAuthStates",
+    "Outbox",
+    "Personas",
+    "Questions",
+    "Renewal",
+    "Renewals",
+    "Training",
+    "Trainings",
+    "Workspaces",
+]

@@ -1,11 +1,13 @@
 """What these tests share: two gateways as processes, the playground opposite, a test that plays the engine."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,14 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 import nats.errors
+from cryptography.fernet import Fernet
 from nats.js import JetStreamContext
+from pydantic import SecretStr
 
 from doppel.bus import Bus
-from playground.app import Running
+from doppel.bus.broker import jetstream_of, open_client
+from playground.app import Running, start
+from playground.settings import Settings
 from proto.body import Body
 from proto.errors import DoppelError
 from proto.generate import GenerateRequest, GenerateResult
@@ -202,3 +208,64 @@ class Rig:
 async def request_of(rig: Rig, request_id: UUID) -> Any:
     """The outbox row of a request."""
     return await rig.row("select * from gateway.outbox where request_id = $1 and part = 0", request_id)
+
+
+def a_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def open_rig(
+    servers: TestServers,
+    folder: Path,
+    *,
+    playground: Mapping[str, Any] | None = None,
+    gateway: Mapping[str, str] | None = None,
+) -> AsyncGenerator[Rig]:
+    """Two gateways opposite a playground. `playground`: fields of its settings; `gateway`: variables of theirs."""
+    ports = [a_port(), a_port()]
+    fields: dict[str, Any] = {
+        "port": 0,
+        "message_count": 300,
+        "signing_secret": SecretStr(SECRET),
+        "gateway_urls": [f"http://127.0.0.1:{port}" for port in ports],
+        "retry_scale": 0.01,
+        "nats_url": None,
+    }
+    running = await start(Settings(**fields | dict(playground or {})))
+    shared = servers.environment("gateway") | {
+        "DOPPEL_SLACK_API_URL": f"{running.url}/api/",
+        "DOPPEL_SLACK_BOT_TOKEN": "xoxb-playground-bot",
+        "DOPPEL_SLACK_SIGNING_SECRET": SECRET,
+        "DOPPEL_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "DOPPEL_PUBLIC_URL": f"http://127.0.0.1:{ports[0]}",
+        "DOPPEL_TRAIN_ON_SLACK_API": "i-have-slacks-permission",
+        "DOPPEL_CLAIM_TTL_S": str(CLAIM_S),
+        "DOPPEL_SLACK_TIMEOUT_S": str(SLACK_S),
+        "DOPPEL_SETTLE_S": str(SETTLE_S),
+        "DOPPEL_SWEEP_EVERY_S": "0.3",
+        "DOPPEL_PROGRESS_EVERY_S": "0.1",
+        "DOPPEL_LINGER_S": "0.2",
+        "DOPPEL_LOG_LEVEL": "DEBUG",
+    }
+    replicas: list[Replica] = []
+    for number, port in enumerate(ports):
+        health = a_port()
+        own = {"DOPPEL_GATEWAY_PORT": str(port), "DOPPEL_HEALTH_PORT": str(health)}
+        replicas.append(
+            Replica(port, health, shared | own | dict(gateway or {}), folder / f"gateway-{number}.log")
+        )
+    client = await open_client(servers.bus)
+    jetstream = jetstream_of(client)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+        for replica in replicas:
+            await replica.start(http)
+        engine = Engine(Bus(client, jetstream), jetstream)
+        yield Rig(servers, running, Workspace(http, running.url), replicas, engine)
+        codes = [await replica.stop() for replica in replicas]
+    await client.close()
+    await running.stop()
+    assert codes == [0, 0]

@@ -1,0 +1,188 @@
+"""How Slack and browsers reach the gateway, put together: the web, sockets, installations, tokens that are renewed."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from doppel.bus import Bus
+from doppel.database import Database
+from doppel.lifecycle import Lifecycle
+from doppel.settings import SettingsError
+from doppel.slack.client import SlackAway, SlackConnection, SlackRefused, SlackUnknown
+from proto.slack import EventCallback, SlackEvent
+from services.gateway.adapters.avatars import Avatars
+from services.gateway.adapters.oauth import OAuth
+from services.gateway.adapters.oauth_web import OAuthWeb
+from services.gateway.adapters.reception import Reception
+from services.gateway.adapters.response_url import ResponseUrls
+from services.gateway.adapters.socket_mode import SocketMode
+from services.gateway.adapters.web import Web
+from services.gateway.handlers.desk import Desk
+from services.gateway.handlers.oauth import InstallFlow
+from services.gateway.handlers.renewing import Renewer
+from services.gateway.repository import OAuthStates, Renewals
+from services.gateway.rounds import repeat
+from services.gateway.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+CLOSE_S: Final = 5.0
+RENEW_S: Final = 1.0
+HEADERS_S: Final = 5.0  # a connection that has not asked for anything by then is closed
+KEEP_ALIVE_S: Final = 75.0  # longer than balancers keep theirs
+
+
+@dataclass(frozen=True)
+class WaysIn:
+    """What runs beside the web."""
+
+    lifecycle: Lifecycle
+    sockets: SocketMode | None
+    renewer: Renewer | None
+
+    def start(self, loops: asyncio.TaskGroup) -> None:
+        """Each ends by itself at SIGTERM."""
+        if self.renewer is not None:
+            rounds = repeat(self.lifecycle, "renew", self.renewer.sweep, RENEW_S)
+            loops.create_task(rounds, name="renew")
+        if self.sockets is not None:
+            loops.create_task(self.sockets.run(self.lifecycle), name="sockets")
+
+
+@contextlib.asynccontextmanager
+async def open_ways_in(
+    settings: GatewaySettings,
+    lifecycle: Lifecycle,
+    bus: Bus,
+    slack: SlackConnection,
+    desk: Desk,
+    database: Database,
+) -> AsyncGenerator[WaysIn]:
+    """Listen for Slack and for browsers."""
+    reception = make_reception(lifecycle, bus, desk.response_urls)
+    oauth = make_oauth(settings, slack)
+    pages = renewer = None
+    if oauth is not None:
+        pages = OAuthWeb(InstallFlow(desk, OAuthStates(database), oauth), public_url=settings.public_url)
+        renewer = Renewer(desk, Renewals(database, desk.box), oauth)
+    site = make_web(settings, reception, pages)
+    async with (
+        door(settings, lifecycle, site),
+        make_sockets(settings, lifecycle, slack, reception) as sockets,
+    ):
+        yield WaysIn(lifecycle, sockets, renewer)
+
+
+def make_reception(lifecycle: Lifecycle, bus: Bus, response_urls: ResponseUrls) -> Reception:
+    """What takes Slack's deliveries."""
+
+    async def tell(url: str, text: str) -> None:
+        try:
+            await response_urls.say(url, text)
+        except (SlackRefused, SlackAway, SlackUnknown) as error:
+            log.warning("not told", extra={"error": type(error).__name__})
+
+    def say(event: SlackEvent, text: str) -> None:
+        """Best effort: the bus is away, so nothing keeps it."""
+        if not isinstance(event.payload, EventCallback) and event.payload.response_url:
+            lifecycle.tasks.create_task(tell(event.payload.response_url, text), name="say")
+
+    return Reception(bus, lifecycle.registry, say=say)
+
+
+def make_oauth(settings: GatewaySettings, slack: SlackConnection) -> OAuth | None:
+    """The app's credentials, where workspaces may install it."""
+    if settings.slack_client_id is None or settings.slack_client_secret is None:
+        return None
+    return OAuth(
+        slack,
+        settings.slack_api_url,
+        settings.slack_client_id,
+        settings.slack_client_secret,
+        f"{settings.public_url}/slack/oauth_redirect",
+    )
+
+
+def make_web(settings: GatewaySettings, reception: Reception, pages: OAuthWeb | None) -> Web:
+    """The door."""
+    secret = settings.slack_signing_secret
+    return Web(
+        reception,
+        Avatars(),
+        pages,
+        secret=secret.get_secret_value() if secret else None,
+        body_limit_bytes=settings.body_limit_bytes,
+    )
+
+
+@contextlib.asynccontextmanager
+async def make_sockets(
+    settings: GatewaySettings, lifecycle: Lifecycle, slack: SlackConnection, reception: Reception
+) -> AsyncGenerator[SocketMode | None]:
+    """The way in without a public address, where there is a token for it."""
+    if settings.slack_app_token is None:
+        yield None
+        return
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=settings.slack_timeout_s)
+    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        yield SocketMode(
+            slack,
+            session,
+            reception,
+            lifecycle.registry,
+            app_token=settings.slack_app_token,
+            count=settings.slack_sockets,
+        )
+
+
+@contextlib.asynccontextmanager
+async def door(settings: GatewaySettings, lifecycle: Lifecycle, site: Web) -> AsyncGenerator[None]:
+    """Listen for Slack; requests under way end before it closes."""
+    spoke: set[object] = set()  # connections that have asked for something
+
+    @web.middleware
+    async def note(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        spoke.add(request.protocol)
+        return await handler(request)
+
+    application = site.application()
+    application.middlewares.append(note)
+    runner = web.AppRunner(
+        application, access_log=None, shutdown_timeout=CLOSE_S, keepalive_timeout=KEEP_ALIVE_S
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, settings.gateway_host, settings.gateway_port).start()
+        except OSError as error:
+            raise SettingsError(
+                f"DOPPEL_GATEWAY_PORT {settings.gateway_port} is taken: {error.strerror}."
+            ) from error
+        log.info("listening", extra={"port": runner.addresses[0][1]})
+        lifecycle.tasks.create_task(_close_the_silent(runner, spoke), name="silent")
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _close_the_silent(runner: web.AppRunner, spoke: set[object]) -> None:
+    """Close connections that say nothing or dribble their headers: aiohttp gives them as long as an idle one."""
+    since: dict[RequestHandler, float] = {}
+    loop = asyncio.get_running_loop()
+    while (server := runner.server) is not None:
+        connections = server.connections
+        spoke.intersection_update(connections)
+        since = {each: since.get(each, loop.time()) for each in connections if each not in spoke}
+        for connection, began in since.items():
+            if loop.time() - began > HEADERS_S:
+                connection.force_close()
+        await asyncio.sleep(1)
