@@ -22,11 +22,7 @@ from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.slack import Slack
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.button import Buttons
-from services.gateway.handlers.choosing import Chooser
 from services.gateway.handlers.command import Commands
-from services.gateway.handlers.command_ask import AskCommand
-from services.gateway.handlers.command_persona import PersonaCommands
-from services.gateway.handlers.command_train import TrainCommands
 from services.gateway.handlers.desk import Clocks, Desk, Limits
 from services.gateway.handlers.facts import Facts
 from services.gateway.handlers.generate_result import Answers
@@ -162,16 +158,7 @@ class Room:
         reports = Reports(desk, poster)
         installer = Installer(desk, settings.slack_bot_token)
         mentions = Mentions(desk, asker, poster, MentionMetrics(lifecycle.registry))
-        chooser, consents = Chooser(desk), Consents(desk, flow)
-        commands = Commands(
-            desk,
-            poster,
-            TrainCommands(desk, flow, poster),
-            PersonaCommands(desk, asker, reports, chooser),
-            AskCommand(desk, asker, poster),
-            consents,
-        )
-        buttons = Buttons(desk, flow, poster, consents)
+        commands, buttons = Commands(desk, flow, poster), Buttons(desk, flow, poster)
         return cls(
             installer,
             asker,
@@ -179,7 +166,7 @@ class Room:
             SlackEvents(desk, installer, mentions, commands, buttons),
             Answers(desk, asker, poster),
             Facts(desk, flow, reports),
-            PersonaRequests(desk, flow, poster, chooser),
+            PersonaRequests(desk, flow, poster),
         )
 
     def bind(self, connection: Connection, settings: GatewaySettings) -> None:
