@@ -23,7 +23,8 @@ class TokenBox:
         if not parts:
             raise SettingsError(f"{_NAME} is empty. `doppel keys new` prints one.")
         try:
-            self._fernet = MultiFernet([Fernet(part) for part in parts])
+            fernets = [Fernet(part) for part in parts]
+            self._first, self._fernet = fernets[0], MultiFernet(fernets)
         except ValueError as error:
             raise SettingsError(
                 f"{_NAME} holds something that is no key. `doppel keys new` prints one."
@@ -32,6 +33,17 @@ class TokenBox:
     def seal(self, team_id: str, token: str) -> bytes:
         """Encrypt a token for one workspace."""
         return self._fernet.encrypt(json.dumps({"team_id": team_id, "token": token}).encode())
+
+    def reseal(self, sealed: bytes) -> bytes | None:
+        """The same under the first key; None where it is already. Raises TokenUnreadable."""
+        try:
+            self._first.decrypt(sealed)
+        except InvalidToken:
+            try:
+                return self._fernet.rotate(sealed)
+            except InvalidToken as error:
+                raise TokenUnreadable(f"Sealed with a key that {_NAME} lacks.") from error
+        return None
 
     def open(self, team_id: str, sealed: bytes) -> str:
         """Decrypt it. Raises TokenUnreadable, also for another workspace's row."""

@@ -255,7 +255,7 @@ class Control:
         body = Command.model_validate_json(await request.read())
         user, channel = self._user(body.user), self._channel(body.channel)
         if body.command == "/invite":  # Slack's own; no app hears of it
-            self.box.workspace.join(channel, self._user(body.text.strip())["id"])
+            self.box.workspace.join(channel, self._user(body.text.strip())["id"], user["id"])
             return answer()
         outcome = await run_command(self.box, self.deliverer, user, channel, body.command, body.text)
         return answer(**outcome.shown())

@@ -69,7 +69,7 @@ def events_of(box: Box, change: Change) -> list[dict[str, Any]]:
         }
         return _as_message(box, channel, {"subtype": "message_deleted", **fields})
     if change.kind == "joined" and "member_joined_channel" in box.subscribed:
-        joined = {"type": "member_joined_channel", "user": change.message["user"], "channel": channel.id}
+        joined = {"type": "member_joined_channel", "channel": channel.id} | change.message
         return [joined | {"channel_type": "C", "team": box.workspace.team_id, "event_ts": channel.next_ts()}]
     if change.kind == "reacted" and "reaction" in change.message and "reaction_added" in box.subscribed:
         item = {"type": "message", "channel": channel.id, "ts": change.message["ts"]}

@@ -117,12 +117,13 @@ class Workspace:
         self._tell(Change("channel", channel))
         return channel
 
-    def join(self, channel: Channel, user_id: str) -> bool:
+    def join(self, channel: Channel, user_id: str, inviter: str | None = None) -> bool:
         """Make somebody a member; False where they are one."""
         if user_id in channel.members:
             return False
         channel.members.append(user_id)
-        self._tell(Change("joined", channel, {"user": user_id}))
+        joined = {"user": user_id} | ({} if inviter is None else {"inviter": inviter})
+        self._tell(Change("joined", channel, joined))
         return True
 
     # messages

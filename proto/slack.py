@@ -36,6 +36,42 @@ class Utterance(Body):
         return "" if value is None else value
 
 
+class DeadTokens(Body):
+    """Whose tokens died: users by id, the bot's among ``bot``."""
+
+    oauth: tuple[str, ...] = ()
+    bot: tuple[str, ...] = ()
+
+
+class TokensRevoked(Body):
+    """Tokens died; they are dead already when this comes."""
+
+    type: Literal["tokens_revoked"]
+    tokens: DeadTokens = DeadTokens()
+
+
+class AppUninstalled(Body):
+    """The app is gone from the workspace, or the organisation."""
+
+    type: Literal["app_uninstalled"]
+
+
+class TeamAccess(Body):
+    """Workspaces that an org-wide installation was let into, or shut out of."""
+
+    type: Literal["team_access_granted", "team_access_revoked"]
+    team_ids: tuple[TeamId, ...] = ()
+
+
+class MemberJoined(Body):
+    """Somebody, perhaps the bot, is in a channel now. `inviter` is missing where they joined by themselves."""
+
+    type: Literal["member_joined_channel"]
+    user: UserId
+    channel: ChannelId
+    inviter: UserId | None = None
+
+
 class OtherEvent(Body):
     """Any other event type: acknowledged, not acted on."""
 
@@ -43,6 +79,13 @@ class OtherEvent(Body):
     subtype: str | None = None
 
 
+_KINDS = {
+    "tokens_revoked": "tokens_revoked",
+    "app_uninstalled": "app_uninstalled",
+    "team_access_granted": "team_access",
+    "team_access_revoked": "team_access",
+    "member_joined_channel": "member_joined",
+}
 _SPOKEN = ("app_mention", "message")  # tuples: what comes in may be anything, also what a set can't look for
 _CHANGES = ("message_changed", "message_deleted", "message_replied")
 
@@ -50,8 +93,10 @@ _CHANGES = ("message_changed", "message_deleted", "message_replied")
 def _event_kind(value: Any) -> str:
     """Utterance or other. Edits and deletions carry their message one level deeper; nobody answers them."""
     event = cast("dict[str, Any]", value if isinstance(value, dict) else getattr(value, "__dict__", {}))
-    spoken = event.get("type") in _SPOKEN and event.get("subtype") not in _CHANGES
-    return "utterance" if spoken else "other"
+    kind = event.get("type")
+    if kind in _SPOKEN:
+        return "other" if event.get("subtype") in _CHANGES else "utterance"
+    return _KINDS.get(kind, "other") if isinstance(kind, str) else "other"
 
 
 class Authorization(Body):
@@ -60,6 +105,7 @@ class Authorization(Body):
     team_id: TeamId | None = None
     enterprise_id: str | None = None
     user_id: UserId | None = None
+    is_enterprise_install: bool = False
 
 
 class EventCallback(Body):
@@ -67,13 +113,19 @@ class EventCallback(Body):
 
     kind: Literal["event"] = "event"
     team_id: TeamId
+    enterprise_id: str | None = None
     api_app_id: AppId
     event_id: EventId
     event_time: int | None = None
     authorizations: tuple[Authorization, ...] = ()
     is_ext_shared_channel: bool = False
     event: Annotated[
-        Annotated[Utterance, Tag("utterance")] | Annotated[OtherEvent, Tag("other")],
+        Annotated[Utterance, Tag("utterance")]
+        | Annotated[TokensRevoked, Tag("tokens_revoked")]
+        | Annotated[AppUninstalled, Tag("app_uninstalled")]
+        | Annotated[TeamAccess, Tag("team_access")]
+        | Annotated[MemberJoined, Tag("member_joined")]
+        | Annotated[OtherEvent, Tag("other")],
         Discriminator(_event_kind),
     ]
 
@@ -83,12 +135,24 @@ class EventCallback(Body):
         first = self.authorizations[0] if self.authorizations else None
         return first.team_id if first and first.team_id else self.team_id
 
+    @property
+    def installed_enterprise_id(self) -> str | None:
+        """The organisation of that installation, if it has one."""
+        first = self.authorizations[0] if self.authorizations else None
+        return first.enterprise_id if first and first.enterprise_id else self.enterprise_id
+
+    @property
+    def is_org_wide(self) -> bool:
+        """Is the installation the organisation's?"""
+        return bool(self.authorizations) and self.authorizations[0].is_enterprise_install
+
 
 class SlashCommand(Body):
     """A ``/doppel …`` as Slack posts it."""
 
     kind: Literal["command"] = "command"
     team_id: TeamId
+    enterprise_id: str | None = None
     api_app_id: AppId
     channel_id: ChannelId
     user_id: UserId
@@ -136,6 +200,7 @@ class Interaction(Body):
     type: str
     api_app_id: AppId
     team: Named | None = None
+    enterprise: Named | None = None
     user: Presser
     trigger_id: EventId
     container: Container = Container()
@@ -146,6 +211,11 @@ class Interaction(Body):
     def team_id(self) -> str:
         """The workspace; org-wide installs leave `team` out."""
         return self.team.id if self.team else (self.user.team_id or "")
+
+    @property
+    def enterprise_id(self) -> str | None:
+        """Its organisation, if it has one."""
+        return self.enterprise.id if self.enterprise else None
 
 
 class SlackEvent(Body):

@@ -1,4 +1,4 @@
-"""``doppel setup · bus apply · db migrate · keys new``: what must be there before the services start."""
+"""``doppel setup · bus apply · db migrate``: what must be there before the services start."""
 
 import tempfile
 from pathlib import Path
@@ -15,7 +15,6 @@ from doppel.cli.terminal import Terminal, run
 from doppel.local.home import Home
 from doppel.local.settings import LocalSettings
 from doppel.migrate import migrate
-from doppel.secrets import new_key
 from doppel.settings import BusSettings, DatabaseSettings, DoppelSettings
 from doppel.storage import Storage
 
@@ -111,15 +110,4 @@ async def _migrate(target: Target, terminal: Terminal) -> list[str]:
     return applied
 
 
-@click.group()
-def keys() -> None:
-    """Keys."""
-
-
-@keys.command("new")
-def new() -> None:
-    """Print a new key for DOPPEL_ENCRYPTION_KEYS; put it in front of the old ones."""
-    click.echo(new_key())
-
-
-COMMANDS: Final[tuple[click.Command, ...]] = (setup, bus, db, keys)
+COMMANDS: Final[tuple[click.Command, ...]] = (setup, bus, db)

@@ -14,7 +14,7 @@ MODULES: Final = {
     "setup": "command_setup",
     "bus": "command_setup",
     "db": "command_setup",
-    "keys": "command_setup",
+    "keys": "command_keys",
     "import": "command_import",
     "consent": "command_consent",
     "scrape": "command_history",

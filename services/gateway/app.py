@@ -27,13 +27,14 @@ from services.gateway.handlers.desk import Clocks, Desk, Limits
 from services.gateway.handlers.facts import Facts
 from services.gateway.handlers.generate_result import Answers
 from services.gateway.handlers.installing import Installer
+from services.gateway.handlers.lives import Lives
 from services.gateway.handlers.mention import MentionMetrics, Mentions
 from services.gateway.handlers.persona_request import PersonaRequests
 from services.gateway.handlers.posting import Poster, PostingMetrics
 from services.gateway.handlers.report import Reports
 from services.gateway.handlers.slack_event import SlackEvents
 from services.gateway.handlers.training import TrainingFlow
-from services.gateway.repository import Outbox, Personas, Questions, Trainings, Workspaces
+from services.gateway.repository import Endings, Outbox, Personas, Questions, Trainings, Workspaces
 from services.gateway.rounds import repeat
 from services.gateway.settings import GatewaySettings
 from services.gateway.ways_in import open_ways_in
@@ -62,7 +63,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         lifecycle.not_ready("waiting for the bus")
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="gateway"))
         desk = make_desk(settings, database, connection.bus, slack, session, storage, box)
-        room = Room.furnish(desk, lifecycle, settings)
+        room = Room.furnish(desk, lifecycle, settings, Endings(database))
         room.bind(connection, settings)
         await connection.broker.start()
         ways_in = await stack.enter_async_context(
@@ -150,7 +151,9 @@ class Room:
     persona_requests: PersonaRequests
 
     @classmethod
-    def furnish(cls, desk: Desk, lifecycle: Lifecycle, settings: GatewaySettings) -> "Room":
+    def furnish(
+        cls, desk: Desk, lifecycle: Lifecycle, settings: GatewaySettings, endings: Endings
+    ) -> "Room":
         """Put the handlers together."""
         poster = Poster(desk, PostingMetrics(lifecycle.registry))
         asker = Asker(desk)
@@ -163,7 +166,7 @@ class Room:
             installer,
             asker,
             poster,
-            SlackEvents(desk, installer, mentions, commands, buttons),
+            SlackEvents(desk, installer, mentions, commands, buttons, Lives(desk, endings)),
             Answers(desk, asker, poster),
             Facts(desk, flow, reports),
             PersonaRequests(desk, flow, poster),

@@ -124,7 +124,7 @@ class Poster:
     async def _refused(self, slack: SlackWorkspace, row: OutboxRow, error: SlackRefused) -> None:
         if error.token_is_dead:
             log.error("the workspace's token is dead", extra=_ids(row) | {"reason": error.reason})
-            await self.desk.workspaces.mark_dead(row.team_id)
+            await self.desk.workspaces.mark_dead(row.team_id, error.reason)
         elif (
             (row.kind in ("notice", "progress") or row.is_ephemeral)
             and row.asked_by

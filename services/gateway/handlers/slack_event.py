@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from doppel.bus import Delivery
 from proto.errors import TransientError
-from proto.slack import EventCallback, SlackEvent, SlashCommand
+from proto.slack import EventCallback, MemberJoined, SlackEvent, SlashCommand
 from services.gateway.handlers.button import Buttons
 from services.gateway.handlers.command import Commands
 from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.installing import Installer
+from services.gateway.handlers.lives import Lives
 from services.gateway.handlers.mention import Mentions
 
 log = logging.getLogger(__name__)
@@ -24,19 +25,27 @@ class SlackEvents:
     mentions: Mentions
     commands: Commands
     buttons: Buttons
+    lives: Lives
 
     async def on_slack_event(self, event: SlackEvent, delivery: Delivery) -> None:
         """One delivery of Slack's; a repeated one finds its rows and goes on where it stopped."""
         payload = event.payload
-        team_id = payload.installed_team_id if isinstance(payload, EventCallback) else payload.team_id
-        installed = await self.desk.workspaces.fetch(team_id)
+        if isinstance(payload, EventCallback):
+            if await self.lives.on_event(payload):
+                return
+            team_id, enterprise_id = payload.installed_team_id, payload.installed_enterprise_id
+        else:
+            team_id, enterprise_id = payload.team_id, payload.enterprise_id
+        installed = await self.desk.workspaces.fetch(team_id, enterprise_id)
         if installed is None:
             if self.installer.is_pending:
                 raise TransientError("The installation is not known yet.", delay_s=2)
             log.warning("not installed there", extra={"team_id": team_id})
             return
         async with delivery.heartbeat():  # Slack may be slow, call after call
-            if isinstance(payload, EventCallback):
+            if isinstance(payload, EventCallback) and isinstance(payload.event, MemberJoined):
+                await self.lives.on_joined(payload.event, installed)
+            elif isinstance(payload, EventCallback):
                 await self.mentions.on_event(payload, installed)
             elif isinstance(payload, SlashCommand):
                 received_at = event.received_at or delivery.stored_at

@@ -1,5 +1,6 @@
 """The gateway's SQL, one function per query, split by table."""
 
+from services.gateway.repository.endings import Ended, Endings
 from services.gateway.repository.oauth_states import OAuthStates
 from services.gateway.repository.outbox import Outbox
 from services.gateway.repository.personas import ActivePersona, Personas
@@ -10,6 +11,8 @@ from services.gateway.repository.workspaces import Workspaces
 
 __all__ = [
     "ActivePersona",
+    "Ended",
+    "Endings",
     "OAuthStates",
     "Outbox",
     "Personas",

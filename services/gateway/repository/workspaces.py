@@ -157,7 +157,7 @@ class Workspaces:
                returning team_id""",
             team_id,
             reason[:100],
-            only_it,
+            only_it or reason == "team_access_not_granted",
             told_at,
         )
         return [row["team_id"] for row in rows]

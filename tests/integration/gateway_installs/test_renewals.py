@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.integration.gateway.rig import Rig
 from tests.integration.gateway_installs.browser import a_browser
-from tests.integration.gateway_installs.test_installs import answered, in_team, installed, uninstall
+from tests.integration.gateway_installs.test_installs import answered, called, in_team, installed, uninstall
 from tests.support.waiting import eventually
 
 
@@ -63,10 +63,7 @@ async def test_a_renewal_that_slack_fumbles_is_done_later(rig: Rig) -> None:
         "update gateway.installations set expires_at = now() + interval '1 minute' where team_id = 'T1OTHER'"
     )
 
-    async def tried() -> bool:
-        return not (await rig.workspace.ask("GET", "faults"))["faults"]
-
-    await eventually(tried, what="a renewal that failed", within_s=15)
+    await eventually(lambda: called(rig, "oauth.v2.access"), what="a renewal that failed", within_s=15)
     assert (await installed(rig, "T1OTHER"))["state"] == "active"
     await rig.change("update gateway.installations set renewing_until = now() where team_id = 'T1OTHER'")
     await settled_on(rig, "T1OTHER", before["generation"] + 1)
