@@ -5,6 +5,10 @@ import { state } from "./state.js";
 
 const COMMANDS = [
   ["/doppel train @", "learn how somebody writes; they are asked first"],
+  ["/doppel ask @", "let a persona answer you alone"],
+  ["/doppel switch @", "let a persona answer in this workspace, or here"],
+  ["/doppel report @", "the voice report, by direct message"],
+  ["/doppel list", "who can answer, and where"],
   ["/doppel status", "personas and trainings"],
   ["/doppel help", "everything else"],
 ];

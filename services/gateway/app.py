@@ -20,9 +20,14 @@ from proto import subjects
 from proto.subjects import consumer
 from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.slack import Slack
+from services.gateway.core.rules import Rules
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.button import Buttons
+from services.gateway.handlers.choosing import Chooser
 from services.gateway.handlers.command import Commands
+from services.gateway.handlers.command_ask import AskCommand
+from services.gateway.handlers.command_persona import PersonaCommands
+from services.gateway.handlers.command_train import TrainCommands
 from services.gateway.handlers.desk import Clocks, Desk, Limits
 from services.gateway.handlers.facts import Facts
 from services.gateway.handlers.generate_result import Answers
@@ -34,7 +39,18 @@ from services.gateway.handlers.posting import Poster, PostingMetrics
 from services.gateway.handlers.report import Reports
 from services.gateway.handlers.slack_event import SlackEvents
 from services.gateway.handlers.training import TrainingFlow
-from services.gateway.repository import Endings, Outbox, Personas, Questions, Trainings, Workspaces
+from services.gateway.handlers.withdrawing import Consents
+from services.gateway.repository import (
+    Endings,
+    Outbox,
+    Personas,
+    Questions,
+    RulesTable,
+    Trainings,
+    Versions,
+    Voices,
+    Workspaces,
+)
 from services.gateway.rounds import repeat
 from services.gateway.settings import GatewaySettings
 from services.gateway.ways_in import open_ways_in
@@ -118,6 +134,9 @@ def make_desk(
         questions=Questions(database),
         personas=Personas(database),
         trainings=Trainings(database),
+        versions=Versions(database),
+        voices=Voices(database),
+        own_rules=RulesTable(database),
         workspaces=Workspaces(database, box),
         slack=Slack(slack),
         response_urls=ResponseUrls(session, settings.slack_api_url),
@@ -132,6 +151,13 @@ def make_desk(
         ),
         limits=Limits(
             settings.outstanding_per_workspace, settings.thread_messages, settings.thread_characters
+        ),
+        rules=Rules(
+            settings.who_may_train,
+            settings.guests_may_ask,
+            settings.personas_per_workspace,
+            settings.runs_a_day,
+            settings.replies_a_minute,
         ),
         public_url=settings.public_url,
         api_training_allowed=settings.api_training_allowed,
@@ -161,7 +187,16 @@ class Room:
         reports = Reports(desk, poster)
         installer = Installer(desk, settings.slack_bot_token)
         mentions = Mentions(desk, asker, poster, MentionMetrics(lifecycle.registry))
-        commands, buttons = Commands(desk, flow, poster), Buttons(desk, flow, poster)
+        chooser, consents = Chooser(desk), Consents(desk, flow)
+        commands = Commands(
+            desk,
+            poster,
+            TrainCommands(desk, flow, poster),
+            PersonaCommands(desk, asker, reports, chooser),
+            AskCommand(desk, asker, poster),
+            consents,
+        )
+        buttons = Buttons(desk, flow, poster, consents)
         return cls(
             installer,
             asker,
@@ -169,7 +204,7 @@ class Room:
             SlackEvents(desk, installer, mentions, commands, buttons, Lives(desk, endings)),
             Answers(desk, asker, poster),
             Facts(desk, flow, reports),
-            PersonaRequests(desk, flow, poster),
+            PersonaRequests(desk, flow, poster, chooser),
         )
 
     def bind(self, connection: Connection, settings: GatewaySettings) -> None:

@@ -1,5 +1,7 @@
 """Every variable of the gateway."""
 
+from typing import Literal
+
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 
 from doppel.settings import SharedSettings
@@ -76,6 +78,26 @@ class GatewaySettings(SharedSettings):
     )
     sweep_every_s: PositiveFloat = Field(
         default=1, description="How often what was left behind is looked for."
+    )
+
+    who_may_train: Literal["members", "self", "admins"] = Field(
+        default="members",
+        description="Who may ask for a training: `members` for anybody, `self` for themselves, `admins`. "
+        "A workspace's admin decides it with `/doppel limits`.",
+    )
+    guests_may_ask: bool = Field(
+        default=False,
+        description="Guests and people of other workspaces hear personas. An admin decides it too.",
+    )
+    personas_per_workspace: PositiveInt = Field(
+        default=50, description="People of one workspace with a persona. An admin can lower it."
+    )
+    runs_a_day: PositiveInt = Field(
+        default=20, description="Trainings of one workspace in 24 hours. An admin can lower it."
+    )
+    replies_a_minute: PositiveInt = Field(
+        default=600,
+        description="Questions of one workspace that go to the engine in a minute; an admin can lower it.",
     )
 
     @property

@@ -41,11 +41,18 @@ class ResponseUrls:
 
     async def say(self, url: str, text: str, blocks: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Show something to whoever typed or pressed. Raises SlackRefused, SlackAway, SlackUnknown."""
-        if not self.is_allowed(url):
-            raise SlackRefused("response_url_not_slacks")
         body: dict[str, Any] = {"response_type": "ephemeral", "replace_original": False, "text": text}
         if blocks:
             body["blocks"] = blocks
+        await self._post(url, body)
+
+    async def replace(self, url: str, post: Mapping[str, Any]) -> None:
+        """Change what only one person sees: there is no other way. The same twice is the same."""
+        await self._post(url, {"replace_original": True, **post})
+
+    async def _post(self, url: str, body: Mapping[str, Any]) -> None:
+        if not self.is_allowed(url):
+            raise SlackRefused("response_url_not_slacks")
         try:
             async with self._session.post(url, json=body, allow_redirects=False) as response:
                 status = response.status

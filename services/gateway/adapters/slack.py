@@ -18,6 +18,7 @@ from doppel.slack.client import (
 )
 from proto.conversation import Person
 from services.gateway.core.people import person_of
+from services.gateway.core.rights import Asker, asker_of
 from services.gateway.core.routing import Bot, Installed
 
 PAGE: Final = 200
@@ -209,6 +210,16 @@ class SlackWorkspace:
                 return None
             raise
         return self._remember(answer.get("user") or {}, now)
+
+    async def fetch_asker(self, user_id: str) -> Asker:
+        """What somebody may do here: asked of Slack each time, since rights are taken away too."""
+        try:
+            answer = await self._call("users.info", user=user_id)
+        except SlackRefused as error:
+            if error.reason in {"user_not_found", "user_not_visible"}:
+                return Asker(user_id, is_member=False, is_admin=False)
+            raise
+        return asker_of(answer.get("user") or {}, user_id, self.bot.team_id)
 
     async def fetch_people(self) -> list[Person]:
         """Everybody of the workspace."""

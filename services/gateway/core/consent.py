@@ -1,9 +1,45 @@
 """The consent question: what is read, what is kept, how to stop. Both buttons weigh the same."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 ALLOW: Final = "consent_allow"
 DENY: Final = "consent_no"
+OWN: Final = "own"  # a button's value where no training is meant, but oneself
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Somebody's newest word."""
+
+    granted: bool
+    recorded_by: str
+    recorded_at: datetime
+
+
+def render_own(consent: Consent | None) -> dict[str, Any]:
+    """A person's own yes or no, with what changes it."""
+    if consent is None:
+        said, buttons = "You have said neither yes nor no, so I learn nothing from you.", (ALLOW, DENY)
+    else:
+        by = " (recorded by an operator)" if consent.recorded_by == "operator" else ""
+        since = f"{consent.recorded_at:%-d %B %Y}{by}"
+        said = (
+            f"You allowed me on {since} to learn how you write and to answer in your style, marked as AI."
+            if consent.granted
+            else f"You said no on {since}: I learn nothing from you, and nobody answers in your style."
+        )
+        buttons = (DENY,) if consent.granted else (ALLOW,)
+    labels = {ALLOW: "Allow", DENY: "No"}
+    elements = [_button(labels[each], each, OWN) for each in buttons]
+    return {
+        "text": said,
+        "blocks": [
+            {"type": "section", "text": {"type": "mrkdwn", "text": said}},
+            {"type": "actions", "block_id": "consent", "elements": elements},
+        ],
+    }
 
 
 def render_question(asked_by: str, request_id: str) -> dict[str, Any]:

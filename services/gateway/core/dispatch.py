@@ -1,6 +1,7 @@
 """Which waiting questions go to the engine, and what to do about a post whose outcome is unknown."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 from typing import Final
@@ -19,20 +20,37 @@ class Dispatch(Enum):
     EXPIRED = auto()
 
 
-def may_send(row: OutboxRow, *, outstanding: int, limit: int, now: datetime) -> Dispatch:
+@dataclass(frozen=True)
+class Load:
+    """What a workspace has at the engine, and what it may have."""
+
+    outstanding: int
+    last_minute: int
+    limit: int
+    replies_a_minute: int
+
+    def with_more(self, count: int) -> "Load":
+        """After `count` more."""
+        return replace(self, outstanding=self.outstanding + count, last_minute=self.last_minute + count)
+
+    @property
+    def is_full(self) -> bool:
+        """What is more waits its turn."""
+        return self.outstanding >= self.limit or self.last_minute >= self.replies_a_minute
+
+
+def may_send(row: OutboxRow, load: Load, now: datetime) -> Dispatch:
     """Decide whether a waiting question goes to the engine. What nobody waits for any more is answered, not asked."""
     if row.deadline_at is not None and row.deadline_at <= now:
         return Dispatch.EXPIRED
-    return Dispatch.WAIT if outstanding >= limit else Dispatch.SEND
+    return Dispatch.WAIT if load.is_full else Dispatch.SEND
 
 
-def select_to_send(
-    rows: Sequence[OutboxRow], *, outstanding: int, limit: int, now: datetime
-) -> list[OutboxRow]:
+def select_to_send(rows: Sequence[OutboxRow], load: Load, now: datetime) -> list[OutboxRow]:
     """Oldest first, as many as there is room for."""
     chosen: list[OutboxRow] = []
     for row in rows:
-        if may_send(row, outstanding=outstanding + len(chosen), limit=limit, now=now) is Dispatch.SEND:
+        if may_send(row, load.with_more(len(chosen)), now) is Dispatch.SEND:
             chosen.append(row)
     return chosen
 

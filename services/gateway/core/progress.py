@@ -1,6 +1,5 @@
 """The progress message of a training: one line and a bar, which only ever goes forward."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from proto.dataset import DatasetSummary, say_dropped, say_summary
@@ -118,13 +117,3 @@ def _in_short(result: TrainResult) -> list[str]:
     if result.base_test_loss is None or result.test_loss is None:
         return []
     return [f"Held-out loss {result.base_test_loss:.2f} → {result.test_loss:.2f}."]
-
-
-_STATES: Final = {"asking": "waits for their answer", "scraping": "history is read", "training": "trains"}
-
-
-def render_status(trained: Sequence[str], under_way: Sequence[tuple[str, str]]) -> str:
-    """Who is trained, what is under way: names and (user id, state)."""
-    lines = [f"Trained: {', '.join(trained)}." if trained else "Nobody is trained yet."]
-    lines += [f"<@{user_id}>: {_STATES.get(state, state)}." for user_id, state in under_way]
-    return "\n".join(lines)

@@ -30,6 +30,19 @@ def render_answer(text: str, voice: Voice, *, icon_url: str, note: str | None = 
     return [_answer_post(part, voice, icon_url) for part in parts]
 
 
+def render_to_one(text: str, voice: Voice, *, note: str | None = None) -> Post:
+    """The same for one reader's eyes: one message, which can't have the persona's name and picture, so it names it."""
+    parts = render_answer(text, voice, icon_url="", note=note)
+    said = [str(part["text"]) for part in parts]
+    name = mrkdwn.defuse(voice.username)
+    blocks = [
+        context(f"*{name}* answers you alone"),
+        *(section(each) for each in said),
+        context(ai_label(voice.name)),
+    ]
+    return {"text": f"{name}: " + "\n\n".join(said), "blocks": blocks}
+
+
 def _messages_of(text: str) -> list[str]:
     said = split_parts(text)
     last = MAX_MESSAGES - 1

@@ -9,7 +9,7 @@ from proto.errors import AdapterMissing, DeadlinePassed, DoppelError, NoConsent
 from proto.generate import GenerateRequest
 from proto.subjects import GENERATE_REQUEST
 from proto.train import AdapterRef
-from services.gateway.core.dispatch import select_to_send
+from services.gateway.core.dispatch import Load, select_to_send
 from services.gateway.core.outbox import OutboxRow
 from services.gateway.handlers.desk import Desk
 
@@ -26,9 +26,11 @@ class Asker:
         """Ask as many waiting questions of a workspace as there is room for, oldest first."""
         desk = self.desk
         now = datetime.now(UTC)
+        rules = await desk.rules_of(team_id)
 
-        def choose(rows: Sequence[OutboxRow], outstanding: int) -> list[OutboxRow]:
-            return select_to_send(rows, outstanding=outstanding, limit=desk.limits.outstanding, now=now)
+        def choose(rows: Sequence[OutboxRow], outstanding: int, last_minute: int) -> list[OutboxRow]:
+            load = Load(outstanding, last_minute, desk.limits.outstanding, rules.replies_a_minute)
+            return select_to_send(rows, load, now)
 
         rows = await desk.questions.claim_questions(
             team_id, desk.limits.outstanding, desk.clocks.ask_again_s, choose

@@ -7,13 +7,14 @@ from uuid import UUID
 from doppel.slack.client import SlackRefused
 from proto.body import derived_id
 from proto.slack import Action, Interaction
-from services.gateway.core.consent import ALLOW, DENY, render_asker_told, render_outcome
+from services.gateway.core.consent import ALLOW, DENY, OWN, render_asker_told, render_outcome, render_own
 from services.gateway.core.outbox import Key, NewRow
-from services.gateway.core.reply import with_mentions
+from services.gateway.core.reply import Post
 from services.gateway.core.routing import Installed
 from services.gateway.handlers.desk import Desk, make_notice
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.training import TrainingFlow
+from services.gateway.handlers.withdrawing import Consents
 from services.gateway.repository import Training
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class Buttons:
     desk: Desk
     flow: TrainingFlow
     poster: Poster
+    consents: Consents
 
     async def on_interaction(self, pressed: Interaction, installed: Installed) -> None:
         """Record the answer, act on it, show it."""
@@ -34,7 +36,14 @@ class Buttons:
                 await self._on_consent(pressed, action, installed)
 
     async def _on_consent(self, pressed: Interaction, action: Action, installed: Installed) -> None:
-        desk, team_id = self.desk, installed.bot.team_id
+        team_id = installed.bot.team_id
+        granted = action.action_id == ALLOW
+        source_key = f"button/{pressed.api_app_id}/{pressed.trigger_id}"
+        if action.value == OWN:  # about oneself: only the presser's own word is meant
+            await self.consents.record(installed, pressed.user.id, granted=granted, source_key=source_key)
+            post = render_own(await self.desk.personas.fetch_consent(team_id, pressed.user.id))
+            await self._show(pressed, installed, post)
+            return
         training = await self._training(action, team_id)
         if training is None:
             await self._refuse(pressed, installed, "That question is no longer open.")
@@ -42,20 +51,15 @@ class Buttons:
         if pressed.user.id != training.user_id:
             await self._refuse(pressed, installed, f"Only <@{training.user_id}> can answer that.")
             return
-        await desk.personas.record_consent(
-            team_id,
-            training.user_id,
-            granted=action.action_id == ALLOW,
-            recorded_by="person",
-            reason="",
-            source_key=f"button/{pressed.api_app_id}/{pressed.trigger_id}",
+        agrees = await self.consents.record(
+            installed, training.user_id, granted=granted, source_key=source_key, also=training
         )
-        granted = await desk.personas.has_consent(team_id, training.user_id)  # a later press counts more
-        if not granted:
+        if not agrees:
             await self._on_no(training, pressed, installed)
         elif training.state != "done":
             await self.flow.start(training)
-        await self._show(pressed, installed, training, granted=granted)
+        post = render_outcome(granted=agrees, request_id=str(training.request_id))
+        await self._show(pressed, installed, post)
 
     async def _training(self, action: Action, team_id: str) -> Training | None:
         try:
@@ -66,11 +70,7 @@ class Buttons:
         return found if found and found.team_id == team_id else None
 
     async def _on_no(self, training: Training, pressed: Interaction, installed: Installed) -> None:
-        """Nothing is trained; whoever asked hears it, plainly."""
-        told = {"text": with_mentions(render_asker_told(training.user_id))}
-        under_way = await self.desk.trainings.fetch_open(training.team_id, training.user_id)
-        for each in {one.request_id: one for one in [*under_way, training]}.values():
-            await self.flow.stop(each, told)
+        """Whoever asked hears it, plainly."""
         if training.asked_by == training.user_id:
             return
         bot = installed.bot
@@ -89,16 +89,14 @@ class Buttons:
         await self.desk.outbox.receive(bot.api_app_id, pressed.trigger_id, row)
         await self.poster.post_due(row.request_id)
 
-    async def _show(
-        self, pressed: Interaction, installed: Installed, training: Training, *, granted: bool
-    ) -> None:
+    async def _show(self, pressed: Interaction, installed: Installed, post: Post) -> None:
         """The question becomes its answer: the same text twice is the same."""
         place = pressed.container
-        if place.channel_id is None or place.message_ts is None:
-            return
-        post = render_outcome(granted=granted, request_id=str(training.request_id))
         try:
-            await self.desk.at(installed).update(place.channel_id, place.message_ts, post)
+            if place.is_ephemeral:
+                await self.desk.response_urls.replace(pressed.response_url, post)
+            elif place.channel_id is not None and place.message_ts is not None:
+                await self.desk.at(installed).update(place.channel_id, place.message_ts, post)
         except SlackRefused as error:
             log.warning("the question was not changed", extra={"reason": error.reason})
 

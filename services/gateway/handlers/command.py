@@ -1,27 +1,43 @@
-"""``/doppel …``: train somebody, or say how things stand."""
+"""``/doppel …``: read it, let it be done, and say in one sentence what came of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from doppel.slack.client import SlackRefused
-from proto.body import derived_id
-from proto.conversation import Person
-from proto.errors import DoppelError, PersonaNotAllowed, PersonaUnknown
+from proto.errors import Refusal
 from proto.slack import SlashCommand
-from proto.train import run_id_of
-from services.gateway.adapters.slack import SlackWorkspace
-from services.gateway.core.commands import Help, Import, Status, Train, Who, parse
-from services.gateway.core.consent import render_question
-from services.gateway.core.outbox import Key, NewRow
-from services.gateway.core.people import named, why_not
-from services.gateway.core.progress import render_status
+from services.gateway.core.commands import (
+    Ask,
+    Cancel,
+    Consent,
+    Help,
+    Import,
+    Limits,
+    ListPersonas,
+    Report,
+    Rollback,
+    Status,
+    Switch,
+    Train,
+    parse,
+)
+from services.gateway.core.commands import Command as Parsed
+from services.gateway.core.consent import render_own
+from services.gateway.core.reply import Post
+from services.gateway.core.rights import check_admin
 from services.gateway.core.routing import Installed
+from services.gateway.core.rules import Change, render_rules
+from services.gateway.core.standing import Standing, render_list, render_status
+from services.gateway.handlers.asked import Asked
+from services.gateway.handlers.command_ask import AskCommand
+from services.gateway.handlers.command_persona import PersonaCommands
+from services.gateway.handlers.command_train import TrainCommands
 from services.gateway.handlers.desk import Desk, make_notice
 from services.gateway.handlers.posting import Poster
-from services.gateway.handlers.training import TrainingFlow
-from services.gateway.repository import Training
+from services.gateway.handlers.withdrawing import Consents
 
-SHOWN = 10
+SHOWN: Final = 10
 
 
 @dataclass(frozen=True)
@@ -29,122 +45,85 @@ class Commands:
     """What people type."""
 
     desk: Desk
-    flow: TrainingFlow
     poster: Poster
+    trainings: TrainCommands
+    personas: PersonaCommands
+    ask: AskCommand
+    consents: Consents
 
     async def on_command(self, command: SlashCommand, installed: Installed, received_at: datetime) -> None:
-        """Do it, and say in one sentence what came of it."""
-        match parse(command.text):
-            case Help() | Import():  # answered at the door already
-                return
-            case Status():
-                sentence = await self._status(installed.bot.team_id)
-            case Train(who):
-                try:
-                    sentence = await self._train(command, who, installed, received_at)
-                except SlackRefused as error:
-                    sentence = f"Slack won't let me ask them ({error.reason})."
-                except (PersonaUnknown, PersonaNotAllowed) as error:
-                    sentence = str(error)
-        await self._say(command, installed, sentence)
+        """Do it, and tell the asker."""
+        asked = Asked(command, installed, self.desk.at(installed), received_at)
+        try:
+            said = await self._do(asked, parse(command.text))
+        except SlackRefused as error:
+            said = f"Slack won't let me do that ({error.reason})."
+        except Refusal as error:
+            said = str(error)
+        if said is not None:
+            await self._say(asked, said)
 
-    async def _say(self, command: SlashCommand, installed: Installed, sentence: str) -> None:
+    async def _do(self, asked: Asked, parsed: Parsed) -> Post | str | None:
+        match parsed:
+            case Help() | Import():  # answered at the door already
+                return None
+            case Train(who):
+                return await self.trainings.train(asked, who)
+            case Cancel(who):
+                return await self.trainings.cancel(asked, who)
+            case Report(who):
+                return await self.personas.report(asked, who)
+            case Rollback(who):
+                return await self.personas.rollback(asked, who)
+            case Switch():
+                return await self.personas.switch(asked, parsed)
+            case Ask():
+                return await self.ask.ask(asked, parsed)
+            case ListPersonas():
+                return render_list(await self._standing(asked.team_id), asked.command.channel_id)
+            case Status():
+                return render_status(await self._standing(asked.team_id))
+            case Consent(granted):
+                return await self._consent(asked, granted)
+            case Limits(change):
+                return await self._limits(asked, change)
+
+    async def _say(self, asked: Asked, said: Post | str) -> None:
+        post = await self.desk.sentence(asked.team_id, said) if isinstance(said, str) else said
+        command = asked.command
         row = await make_notice(
             self.desk,
-            installed,
+            asked.installed,
             channel=command.channel_id,
             trigger=command.trigger_id,
             asked_by=command.user_id,
             response_url=command.response_url,
-            post=await self._post(installed, sentence),
+            post=post,
         )
         await self.desk.outbox.receive(command.api_app_id, command.trigger_id, row)
         await self.poster.post_due(row.request_id)
 
-    async def _post(self, installed: Installed, sentence: str) -> dict[str, object]:
-        return await self.desk.sentence(installed.bot.team_id, sentence)
-
-    async def _train(
-        self, command: SlashCommand, who: Who, installed: Installed, received_at: datetime
-    ) -> str:
-        desk, team_id = self.desk, installed.bot.team_id
-        slack = desk.at(installed)
-        person = await self._person(slack, who)
-        await desk.personas.store(team_id, person.user_id, person.name)
-        request_id = derived_id("train", command.api_app_id, command.trigger_id)
-        known = await desk.trainings.fetch(request_id)
-        if known is None:
-            for other in await desk.trainings.fetch_open(team_id, person.user_id):
-                if other.state == "asking":
-                    return f"<@{person.user_id}> has been asked already. I start as soon as they press Allow."
-                return f"<@{person.user_id}> is being trained already."
-        training = known or await desk.trainings.add(
-            Training(
-                request_id=request_id,
-                team_id=team_id,
-                user_id=person.user_id,
-                run_id=run_id_of(request_id, person.user_id),
-                asked_by=command.user_id,
-                api_app_id=command.api_app_id,
-                channel=command.channel_id,
-                state="asking",
-                requested_at=received_at,
-            )
-        )
-        if await desk.personas.has_consent(team_id, person.user_id):
-            if training.state != "done":
-                await self.flow.start(training)
-            return f"<@{person.user_id}> has agreed before, so I begin. The message in this channel tells how far I am."
-        await self._ask(slack, training)
-        return f"I have asked <@{person.user_id}>. I begin when they press Allow, and not before."
-
-    async def _ask(self, slack: SlackWorkspace, training: Training) -> None:
-        """The consent question, by DM."""
-        row = NewRow(
-            Key(
-                training.api_app_id,
-                await slack.open_dm(training.user_id),
-                f"consent:{training.request_id}",
-            ),
-            training.team_id,
-            "question",
-            derived_id("consent", str(training.request_id)),
-            user_id=training.user_id,
-            asked_by=training.asked_by,
-            body=render_question(training.asked_by, str(training.request_id)),
-        )
-        await self.desk.outbox.add(row)
-        await self.poster.post_due(row.request_id)
-
-    async def _person(self, slack: SlackWorkspace, who: Who) -> Person:
-        """Who is meant. Raises PersonaUnknown, PersonaNotAllowed."""
-        if who.user_id is not None:
-            person = await slack.fetch_person(who.user_id)
-            if person is None:
-                raise PersonaUnknown(who.user_id)
-        else:
-            found = named(await slack.fetch_people(), who.name)
-            if len(found) != 1:
-                raise PersonaUnknown(who.name) if not found else _Ambiguous(who.name)
-            person = found[0]
-        reason = why_not(person, slack.bot.user_id)
-        if reason is not None:
-            raise PersonaNotAllowed(person.user_id, reason)
-        return person
-
-    async def _status(self, team_id: str) -> str:
-        active = await self.desk.personas.fetch_active(team_id)
-        under_way = await self.desk.trainings.fetch_newest(team_id, SHOWN)
-        return render_status(
-            [persona.name for persona in active[:SHOWN]],
-            [(training.user_id, training.state) for training in under_way],
+    async def _standing(self, team_id: str) -> Standing:
+        desk = self.desk
+        return Standing(
+            [
+                (each.user_id, each.name, each.activated_at)
+                for each in await desk.personas.fetch_active(team_id)
+            ],
+            await desk.voices.fetch(team_id),
+            await desk.versions.counts(team_id),
+            [(each.user_id, each.state) for each in await desk.trainings.fetch_newest(team_id, SHOWN)],
         )
 
+    async def _consent(self, asked: Asked, granted: bool | None) -> Post:
+        if granted is not None:
+            source_key = f"command/{asked.command.api_app_id}/{asked.command.trigger_id}"
+            await self.consents.record(asked.installed, asked.user_id, granted=granted, source_key=source_key)
+        return render_own(await self.desk.personas.fetch_consent(asked.team_id, asked.user_id))
 
-class _Ambiguous(PersonaUnknown):
-    """Several people of that name."""
-
-    def __init__(self, name: str) -> None:
-        DoppelError.__init__(
-            self, f"There are several people called {name}. Name them by mention, like @ada."
-        )
+    async def _limits(self, asked: Asked, change: Change | None) -> str:
+        if change is not None:
+            check_admin(await asked.slack.fetch_asker(asked.user_id))
+            await self.desk.own_rules.change(asked.team_id, change, by=asked.user_id)
+        rules = await self.desk.rules_of(asked.team_id)
+        return render_rules(rules, await self.desk.own_rules.usage(asked.team_id))

@@ -14,7 +14,17 @@ from services.gateway.adapters.slack import Slack, SlackWorkspace
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.reply import Post, render_sentence
 from services.gateway.core.routing import Installed
-from services.gateway.repository import Outbox, Personas, Questions, Trainings, Workspaces
+from services.gateway.core.rules import Rules, rules_of
+from services.gateway.repository import (
+    Outbox,
+    Personas,
+    Questions,
+    RulesTable,
+    Trainings,
+    Versions,
+    Voices,
+    Workspaces,
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,9 @@ class Desk:
     questions: Questions
     personas: Personas
     trainings: Trainings
+    versions: Versions
+    voices: Voices
+    own_rules: RulesTable
     workspaces: Workspaces
     slack: Slack
     response_urls: ResponseUrls
@@ -54,6 +67,7 @@ class Desk:
     box: TokenBox | None
     clocks: Clocks
     limits: Limits
+    rules: Rules  # the deployment's
     public_url: str
     api_training_allowed: bool
 
@@ -64,6 +78,10 @@ class Desk:
     async def sentence(self, team_id: str, text: str) -> Post:
         """One plain sentence, with names in place of ids."""
         return render_sentence(text, await self.names(team_id, mrkdwn.mentions(text)))
+
+    async def rules_of(self, team_id: str) -> Rules:
+        """What counts in a workspace: looked up each time, so that an admin's word counts at once."""
+        return rules_of(self.rules, await self.own_rules.fetch(team_id))
 
     async def names(self, team_id: str, user_ids: Iterable[str]) -> dict[str, str]:
         """What our own table calls people."""

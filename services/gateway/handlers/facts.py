@@ -35,7 +35,7 @@ class Facts:
             if training is not None:
                 await self.flow.finish(training, {"text": with_mentions(result.error.message)})
             return
-        if not result.then_train or result.user_id is None:
+        if not result.then_train or result.user_id is None or (training is not None and training.cancelled):
             return
         requested_at = result.requested_at or delivery.stored_at
         if not await self.desk.personas.has_consent(result.team_id, result.user_id):

@@ -6,7 +6,7 @@ from doppel.bus import Delivery
 from proto.generate import GenerateResult
 from services.gateway.core.avatar import avatar_url
 from services.gateway.core.outbox import OutboxRow
-from services.gateway.core.reply import Post, render_answer
+from services.gateway.core.reply import Post, render_answer, render_to_one
 from services.gateway.core.thread import Voice
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.desk import Desk
@@ -41,5 +41,7 @@ class Answers:
         if row.user_id is None:
             return render_answer(text, Voice(None, BOT_NAME), icon_url="", note=row.note)
         voice = Voice(row.user_id, await self.desk.personas.fetch_name(row.team_id, row.user_id))
+        if row.is_ephemeral:
+            return [render_to_one(text, voice, note=row.note)]
         url = avatar_url(self.desk.public_url, row.team_id, row.user_id)
         return render_answer(text, voice, icon_url=url, note=row.note)

@@ -1,6 +1,5 @@
 """Somebody speaks to us: remember it, read the thread, ask the engine."""
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,23 +8,25 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter
 
-from doppel.slack.client import SlackAway, SlackRefused, SlackUnknown
+from doppel.slack.client import SlackRefused
 from proto.body import derived_id
 from proto.errors import DoppelError
 from proto.generate import GenerateRequest
 from proto.slack import EventCallback
 from services.gateway.adapters.slack import SlackWorkspace
 from services.gateway.core.outbox import Key, NewRow
+from services.gateway.core.rights import is_full_member
 from services.gateway.core.routing import Answer, Ignore, Installed, route
 from services.gateway.core.thread import Question, Voice, bounded, people_in, read_question, turns_of
+from services.gateway.core.voice import select_voice
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.desk import Desk
+from services.gateway.handlers.people import fetch_names
 from services.gateway.handlers.posting import Poster
 
 log = logging.getLogger(__name__)
 
 BOT_NAME: Final = "doppel"
-MOST_NAMES: Final = 40
 SAY_SOMETHING: Final = "What would you like to know? Write it after my name."
 
 
@@ -83,7 +84,7 @@ class Mentions:
         slack = self.desk.at(installed)
         question = read_question(said.text, installed.bot.user_id)
         thread = await self._thread(slack, decision)
-        names = await self._names(slack, [decision.user_id, *people_in(thread, question.text)])
+        names = await fetch_names(slack, [decision.user_id, *people_in(thread, question.text)])
         try:
             voice = await self._voice(slack, decision, question, team_id)
         except DoppelError as error:
@@ -114,24 +115,24 @@ class Mentions:
     async def _voice(
         self, slack: SlackWorkspace, decision: Answer, question: Question, team_id: str
     ) -> Voice:
-        """Who answers: the person named, else the persona trained last, else the bot itself.
+        """Who answers: the person named, else who was chosen for channel or workspace, else the one trained last.
 
-        Guests and people of other workspaces hear the bot itself: a persona could tell them what they can't see.
+        Guests and people of other workspaces hear the bot itself, unless an admin allows it: a persona could tell them
+        what they can't see.
         """
-        itself = Voice(None, BOT_NAME)
-        if decision.is_foreign:
-            return itself
-        asker = await slack.fetch_person(decision.user_id)
-        if asker is None or asker.is_guest or asker.is_external:
-            return itself
-        active = await self.desk.personas.fetch_active(team_id)
+        itself, desk = Voice(None, BOT_NAME), self.desk
+        rules = await desk.rules_of(team_id)
+        if not rules.guests_may_ask:
+            asker = None if decision.is_foreign else await slack.fetch_person(decision.user_id)
+            if asker is None or not is_full_member(asker):
+                return itself
+        active = {each.user_id: each for each in await desk.personas.fetch_active(team_id)}
         named = question.persona_user_id
         if named is not None:
             await self.asker.adapter_of(team_id, named)  # raises what stands in the way
-        for persona in active:
-            if named in (None, persona.user_id):
-                return Voice(persona.user_id, persona.name)
-        return itself
+        chosen = await desk.voices.fetch(team_id)
+        user_id = select_voice(list(active), chosen, channel=decision.utterance.channel, named=named)
+        return itself if user_id is None else Voice(user_id, active[user_id].name)
 
     async def _thread(self, slack: SlackWorkspace, decision: Answer) -> list[Any]:
         """What was said before in the thread, bounded. Where we may not read, the question stands alone."""
@@ -147,21 +148,3 @@ class Mentions:
         return list(
             bounded(found, said.ts, messages=limits.thread_messages, characters=limits.thread_characters)
         )
-
-    async def _names(self, slack: SlackWorkspace, user_ids: list[str]) -> dict[str, str]:
-        """What people are called. A name is a courtesy: where Slack does not tell it, they are "someone"."""
-        names: dict[str, str] = {}
-
-        async def learn(user_id: str) -> None:
-            try:
-                person = await slack.fetch_person(user_id)
-            except (SlackRefused, SlackAway, SlackUnknown) as error:
-                log.warning("name not found", extra={"error": type(error).__name__})
-                return
-            if person is not None:
-                names[user_id] = person.name
-
-        async with asyncio.TaskGroup() as group:
-            for user_id in list(dict.fromkeys(user_ids))[:MOST_NAMES]:
-                group.create_task(learn(user_id))
-        return names

@@ -7,13 +7,13 @@ from uuid import UUID
 from doppel.bus import Delivery
 from doppel.slack.client import SlackRefused
 from proto.body import derived_id
-from proto.errors import NoConsent, VersionMissing
 from proto.persona import PersonaRequest, PersonaResult
 from proto.subjects import PERSONA_RESULT
 from services.gateway.core.consent import render_asker_told, render_recorded
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.reply import with_mentions
 from services.gateway.core.routing import Installed
+from services.gateway.handlers.choosing import Chooser
 from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.training import TrainingFlow
@@ -28,6 +28,7 @@ class PersonaRequests:
     desk: Desk
     flow: TrainingFlow
     poster: Poster
+    chooser: Chooser
 
     async def on_persona_request(self, request: PersonaRequest, delivery: Delivery) -> None:
         """Do what the operator asks, and tell the fact. Raises NoConsent, VersionMissing."""
@@ -35,29 +36,8 @@ class PersonaRequests:
         if request.action == "consent":
             await self._record(request, request_id, granted=bool(request.granted))
         else:
-            await self._choose(request, request_id)
-
-    async def _choose(self, request: PersonaRequest, request_id: UUID) -> None:
-        """Point at another version. The active one is what inference looks up for the next question."""
-        team_id, user_id = request.team_id, request.user_id
-        if not await self.desk.personas.has_consent(team_id, user_id):
-            raise NoConsent(user_id)
-        run_id = request.run_id if request.action == "activate" else None
-        adapter = await self.desk.personas.choose(request_id, team_id, user_id, run_id)
-        if adapter is None:
-            raise VersionMissing(user_id, run_id)
-        log.info(
-            "version chosen",
-            extra={"user_id": user_id, "run_id": str(adapter.run_id), "action": request.action},
-        )
-        result = PersonaResult(
-            request_id=request_id,
-            team_id=team_id,
-            user_id=user_id,
-            action=request.action,
-            run_id=adapter.run_id,
-        )
-        await self.desk.bus.publish(PERSONA_RESULT, result, key=f"{request_id}/done")
+            run_id = request.run_id if request.action == "activate" else None
+            await self.chooser.choose(request_id, request.team_id, request.user_id, request.action, run_id)
 
     async def _record(self, request: PersonaRequest, request_id: UUID, *, granted: bool) -> None:
         """One row in the ledger, the fact, and a DM to the person where Slack can be reached."""
@@ -73,7 +53,8 @@ class PersonaRequests:
         )
         if not await self.desk.personas.has_consent(team_id, user_id):
             for training in await self.desk.trainings.fetch_open(team_id, user_id):
-                await self.flow.stop(training, {"text": with_mentions(render_asker_told(user_id))})
+                told = {"text": with_mentions(render_asker_told(user_id))}
+                await self.flow.stop(training, told, reason="no_consent")
         result = PersonaResult(request_id=request_id, team_id=team_id, user_id=user_id, granted=granted)
         await self.desk.bus.publish(PERSONA_RESULT, result, key=f"{request_id}/done")
         installed = await self.desk.workspaces.fetch(team_id)

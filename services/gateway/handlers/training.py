@@ -60,10 +60,22 @@ class TrainingFlow:
         await desk.bus.publish(SCRAPE_REQUEST, request, key=str(training.request_id))
         await desk.trainings.advance(training.request_id, "scraping")
 
-    async def stop(self, training: Training, post: Post) -> None:
-        """The person said no: end what is under way, and say so."""
-        await self.finish(training, post)
-        cancel = Cancel(reason="no_consent")
+    async def stop(self, training: Training, post: Post, *, reason: str) -> None:
+        """The person said no, or somebody stopped it: end what is under way, and say so."""
+        if training.state == "done":
+            return
+        row = await self._row(training)
+        if row is not None and not (row.state == "pending" and await self.desk.outbox.rewrite(row, post)):
+            if row.state in ("pending", "sending"):
+                raise TransientError("The progress message is on its way.", delay_s=ON_ITS_WAY_S)
+            await self._show(row, post)  # before it counts as done: whoever is interrupted here does it again
+        await self._cancel(training, reason)
+        await self.desk.trainings.finish(training.request_id, post, cancelled=True)
+        await self.finish(training, post)  # progress may have come in between
+
+    async def _cancel(self, training: Training, reason: str) -> None:
+        """Lossy: whoever tells of progress later hears it again."""
+        cancel = Cancel(reason=reason)
         await self.desk.bus.publish_core(f"scrape.cancel.{training.request_id}", cancel)
         await self.desk.bus.publish_core(f"train.cancel.{training.run_id}", cancel)
 
@@ -89,6 +101,10 @@ class TrainingFlow:
 
     async def on_progress(self, progress: ScrapeProgress | TrainProgress, request_id: UUID) -> None:
         """Show how far it is. Lossy: the next one shows more, and the outcome shows all."""
+        training = await self.desk.trainings.fetch(request_id)
+        if training is not None and training.cancelled:
+            await self._cancel(training, "cancelled")
+            return
         post = render_scrape(progress) if isinstance(progress, ScrapeProgress) else render_train(progress)
         await self._tell(request_id, stage_of(progress), post)
 

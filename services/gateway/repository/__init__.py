@@ -6,7 +6,10 @@ from services.gateway.repository.outbox import Outbox
 from services.gateway.repository.personas import ActivePersona, Personas
 from services.gateway.repository.questions import Questions
 from services.gateway.repository.renewals import Renewal, Renewals
+from services.gateway.repository.rules import RulesTable
 from services.gateway.repository.trainings import Training, Trainings
+from services.gateway.repository.versions import StoredReport, Versions
+from services.gateway.repository.voices import Voices
 from services.gateway.repository.workspaces import Workspaces
 
 __all__ = [
@@ -19,7 +22,11 @@ __all__ = [
     "Questions",
     "Renewal",
     "Renewals",
+    "RulesTable",
+    "StoredReport",
     "Training",
     "Trainings",
+    "Versions",
+    "Voices",
     "Workspaces",
 ]

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from doppel.database import Database
 from proto.train import AdapterRef
+from services.gateway.core.consent import Consent
 
 # A no and an activation of the same person wait for each other: what is revoked can't become active beside it.
 _ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended($1, 1))"
@@ -18,6 +19,7 @@ class ActivePersona:
     user_id: str
     name: str
     adapter: AdapterRef
+    activated_at: datetime
 
 
 class Personas:
@@ -59,6 +61,12 @@ class Personas:
                 team_id,
                 user_id,
             )
+            await connection.execute(
+                """delete from gateway.voices where team_id = $1 and user_id = $2 and not exists (
+                       select from gateway.consents_now where team_id = $1 and user_id = $2 and granted)""",
+                team_id,
+                user_id,
+            )
 
     async def has_consent(self, team_id: str, user_id: str) -> bool:
         """The newest row counts."""
@@ -69,6 +77,16 @@ class Personas:
                 user_id,
             )
         )
+
+    async def fetch_consent(self, team_id: str, user_id: str) -> Consent | None:
+        """The newest word, when and by whom; None: never asked, or not answered."""
+        row = await self._database.fetchrow(
+            """select granted, recorded_by, recorded_at from gateway.consents_now
+               where team_id = $1 and user_id = $2""",
+            team_id,
+            user_id,
+        )
+        return None if row is None else Consent(row["granted"], row["recorded_by"], row["recorded_at"])
 
     async def activate(
         self, team_id: str, user_id: str, adapter: AdapterRef, base_model: str, requested_at: datetime
@@ -169,7 +187,8 @@ class Personas:
     async def fetch_active(self, team_id: str) -> list[ActivePersona]:
         """Everybody of a workspace who can answer now, the newest first."""
         rows = await self._database.fetch(
-            """select a.user_id, coalesce(nullif(p.name, ''), 'Someone') as name, a.run_id, a.prefix, a.manifest_sha256
+            """select a.user_id, coalesce(nullif(p.name, ''), 'Someone') as name, a.run_id, a.prefix, a.manifest_sha256,
+                      a.activated_at
                from gateway.active_adapters a
                join gateway.consents_now c using (team_id, user_id)
                left join gateway.personas p using (team_id, user_id)
@@ -183,6 +202,7 @@ class Personas:
                 AdapterRef(
                     run_id=row["run_id"], prefix=row["prefix"], manifest_sha256=row["manifest_sha256"]
                 ),
+                row["activated_at"],
             )
             for row in rows
         ]

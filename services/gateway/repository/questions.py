@@ -7,7 +7,9 @@ from doppel.database import Database
 from services.gateway.core.outbox import Key, OutboxRow
 from services.gateway.repository.outbox import row_of, values_of
 
-Chooser = Callable[[Sequence[OutboxRow], int], Sequence[OutboxRow]]
+Chooser = Callable[
+    [Sequence[OutboxRow], int, int], Sequence[OutboxRow]
+]  # waiting, outstanding, asked in a minute
 
 
 class Questions:
@@ -42,6 +44,11 @@ class Questions:
                      and deadline_at > now()""",
                 team_id,
             )
+            last_minute = await connection.fetchval(
+                """select count(*) from gateway.outbox
+                   where team_id = $1 and kind = 'reply' and asked_at > now() - interval '1 minute'""",
+                team_id,
+            )
             waiting = await connection.fetch(
                 """select * from gateway.outbox
                    where team_id = $1 and state = 'pending' and body is null and question is not null
@@ -50,7 +57,7 @@ class Questions:
                 team_id,
                 limit,
             )
-            chosen = choose([row_of(record) for record in waiting], outstanding)
+            chosen = choose([row_of(record) for record in waiting], outstanding, last_minute)
             asked = await connection.fetch(
                 """update gateway.outbox set asked_at = now()
                    where state = 'pending' and body is null and question is not null and deadline_at > now()

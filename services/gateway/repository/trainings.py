@@ -10,6 +10,9 @@ import asyncpg
 
 from doppel.database import Database
 from proto.dataset import DatasetSummary
+from services.gateway.repository.rules import PERSONAS_BESIDE, RUNS_TODAY
+
+Full = Literal["runs", "personas"]  # which of a workspace's rules says no
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Training:
     state: Literal["asking", "scraping", "training", "done"]
     requested_at: datetime
     outcome: dict[str, Any] | None = None
+    cancelled: bool = False
 
     @classmethod
     def of(cls, record: asyncpg.Record) -> "Training":
@@ -39,19 +43,33 @@ class Trainings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, training: Training) -> Training:
-        """Insert unless it is there; returns what is there."""
-        await self._database.execute(
-            """insert into gateway.trainings (request_id, team_id, user_id, run_id, asked_by, api_app_id, channel)
-               values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing""",
-            training.request_id,
-            training.team_id,
-            training.user_id,
-            training.run_id,
-            training.asked_by,
-            training.api_app_id,
-            training.channel,
-        )
+    async def add(self, training: Training, *, runs_a_day: int, personas: int) -> Training | Full:
+        """Insert unless it is there, or the workspace has used what its rules allow; returns what is there."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "select pg_advisory_xact_lock(hashtextextended($1, 2))", training.team_id
+            )
+            if await connection.fetchval(
+                "select true from gateway.trainings where request_id = $1", training.request_id
+            ):
+                pass
+            elif await connection.fetchval(RUNS_TODAY, training.team_id) >= runs_a_day:
+                return "runs"
+            elif await connection.fetchval(PERSONAS_BESIDE, training.team_id, training.user_id) >= personas:
+                return "personas"
+            else:
+                await connection.execute(
+                    """insert into gateway.trainings
+                           (request_id, team_id, user_id, run_id, asked_by, api_app_id, channel)
+                       values ($1, $2, $3, $4, $5, $6, $7)""",
+                    training.request_id,
+                    training.team_id,
+                    training.user_id,
+                    training.run_id,
+                    training.asked_by,
+                    training.api_app_id,
+                    training.channel,
+                )
         return await self.fetch(training.request_id) or training
 
     async def fetch(self, request_id: UUID) -> Training | None:
@@ -64,19 +82,20 @@ class Trainings:
     async def advance(self, request_id: UUID, state: Literal["scraping", "training"]) -> None:
         """Go on, never back."""
         await self._database.execute(
-            """update gateway.trainings set state = $2, updated_at = now()
+            """update gateway.trainings set state = $2, updated_at = now(), started_at = coalesce(started_at, now())
                where request_id = $1 and (state = 'asking' or (state = 'scraping' and $2 = 'training'))""",
             request_id,
             state,
         )
 
-    async def finish(self, request_id: UUID, outcome: Mapping[str, Any]) -> None:
+    async def finish(self, request_id: UUID, outcome: Mapping[str, Any], *, cancelled: bool = False) -> None:
         """Keep what its progress message says in the end; the first outcome stays."""
         await self._database.execute(
-            """update gateway.trainings set state = 'done', outcome = $2, updated_at = now()
+            """update gateway.trainings set state = 'done', outcome = $2, cancelled = $3, updated_at = now()
                where request_id = $1 and state <> 'done'""",
             request_id,
             dict(outcome),
+            cancelled,
         )
 
     async def fetch_open(self, team_id: str, user_id: str) -> list[Training]:
@@ -87,6 +106,17 @@ class Trainings:
                order by requested_at desc""",
             team_id,
             user_id,
+        )
+        return [Training.of(record) for record in records]
+
+    async def fetch_asked(self, team_id: str, asked_by: str) -> list[Training]:
+        """What somebody asked for and is under way, the newest first."""
+        records = await self._database.fetch(
+            """select * from gateway.trainings
+               where team_id = $1 and asked_by = $2 and state <> 'done' and updated_at > now() - interval '1 day'
+               order by requested_at desc""",
+            team_id,
+            asked_by,
         )
         return [Training.of(record) for record in records]
 

@@ -10,9 +10,17 @@ from proto.conversation import Person
 from proto.errors import TrainingFailed
 from proto.scrape import ScrapeProgress
 from proto.train import RunState, TrainProgress, TrainResult
-from services.gateway.core.consent import ALLOW, DENY, render_outcome, render_question
+from services.gateway.core.consent import (
+    ALLOW,
+    DENY,
+    OWN,
+    Consent,
+    render_outcome,
+    render_own,
+    render_question,
+)
 from services.gateway.core.people import named, person_of, why_not
-from services.gateway.core.progress import render_result, render_scrape, render_status, render_train, stage_of
+from services.gateway.core.progress import render_result, render_scrape, render_train, stage_of
 from services.gateway.core.training import select_source
 
 NOW = datetime(2026, 5, 28, tzinfo=UTC)
@@ -120,6 +128,27 @@ def test_the_end_says_what_came_of_it() -> None:
     assert "rejected" in render_result(TrainResult(**RUN, state=RunState.REJECTED), None)["text"]
 
 
-def test_status() -> None:
-    assert "Nobody" in render_status([], [])
-    assert render_status(["Ada"], [("U2", "training")]) == "Trained: Ada.\n<@U2>: trains."
+@pytest.mark.parametrize(
+    ("consent", "said", "offered"),
+    [
+        (None, "neither yes nor no", [ALLOW, DENY]),
+        (
+            Consent(granted=True, recorded_by="person", recorded_at=NOW),
+            "allowed me on 28 May 2026 to",
+            [DENY],
+        ),
+        (
+            Consent(granted=True, recorded_by="operator", recorded_at=NOW),
+            "2026 (recorded by an operator)",
+            [DENY],
+        ),
+        (Consent(granted=False, recorded_by="person", recorded_at=NOW), "said no on 28 May 2026", [ALLOW]),
+    ],
+)
+def test_people_see_their_own_word_and_can_change_it(
+    consent: Consent | None, said: str, offered: list[str]
+) -> None:
+    post = render_own(consent)
+    assert said in post["text"]
+    assert [each["action_id"] for each in buttons(post)] == offered
+    assert {each["value"] for each in buttons(post)} == {OWN}
