@@ -14,6 +14,7 @@ from playground.box import Box
 from playground.bulk import Size, make_bulk
 from playground.buswatch import BusWatch
 from playground.control import Control, errors_as_json
+from playground.control_forms import FormControl
 from playground.control_ops import Operations
 from playground.deliver import Deliverer
 from playground.elsewhere import Elsewhere, make_another
@@ -115,6 +116,7 @@ def _application(box: Box, deliverer: Deliverer, sockets: SocketServer, bus: Bus
             web.get("/link/", sockets.handle),
             web.post("/response/{secret}", Responses(box).handle),
             *Control(box, deliverer).routes(),
+            *FormControl(box, deliverer).routes(),
             *Operations(box, deliverer, sockets, bus).routes(),
             *Files(box).routes(),
             *Page(box).routes(),

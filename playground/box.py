@@ -50,6 +50,7 @@ class Box:
     tickets: dict[str, float] = field(default_factory=dict[str, float])
     responses: dict[str, ResponseUrl] = field(default_factory=dict[str, ResponseUrl])
     triggers: dict[str, float] = field(default_factory=dict[str, float])
+    trigger_users: dict[str, str] = field(default_factory=dict[str, str])
     upload_urls: dict[str, str] = field(default_factory=dict[str, str])
     gateway_urls: list[str] = field(default_factory=list[str])
     subscribed: set[str] = field(default_factory=set[str])
@@ -122,7 +123,14 @@ class Box:
         observers = self.workspace.observers
         self.workspace = self._fresh()
         self.workspace.observers = observers
-        for forgotten in (self.revoked, self.tickets, self.responses, self.triggers, self.upload_urls):
+        for forgotten in (
+            self.revoked,
+            self.tickets,
+            self.responses,
+            self.triggers,
+            self.trigger_users,
+            self.upload_urls,
+        ):
             forgotten.clear()
         self.installs.clear()
         self.faults.clear()
@@ -159,8 +167,9 @@ class Box:
             message_ts=message_ts, is_ephemeral=is_ephemeral, thread_ts=thread_ts, team_id=self.workspace.team_id,
         )  # fmt: skip
 
-    def note_trigger(self, trigger: str) -> None:
-        """A trigger_id starts its three seconds."""
+    def note_trigger(self, trigger: str, user_id: str) -> None:
+        """A trigger_id starts its three seconds; what it opens is that person's."""
+        self.trigger_users[trigger] = user_id
         self.triggers[trigger] = time.monotonic() + TRIGGER_S
 
     def use_trigger(self, trigger: str) -> str | None:

@@ -30,7 +30,7 @@ class Outcome:
             "response_url": self.response_url,
             "status": self.attempt.status,
             "error": self.attempt.error,
-            "response": _parsed(self.attempt.body) or self.attempt.body,
+            "response": parsed(self.attempt.body) or self.attempt.body,
         }
 
 
@@ -38,7 +38,7 @@ def _channel_name(channel: Channel) -> str:
     return {"im": "directmessage", "private": "privategroup"}.get(channel.kind, channel.name)
 
 
-def _parsed(body: str) -> dict[str, Any] | None:
+def parsed(body: str) -> dict[str, Any] | None:
     """An answer's JSON object; plain text is a text; None where there is nothing to show."""
     if not body.strip():
         return None
@@ -55,7 +55,7 @@ async def run_command(
     """Send a slash command, show what the gateway answers within three seconds."""
     workspace = box.workspace
     trigger = trigger_id()
-    box.note_trigger(trigger)
+    box.note_trigger(trigger, user["id"])
     target = box.response_target(channel.id, user["id"])
     response_url = box.new_response_url(target)
     names = {"users": workspace.handles(), "channels": workspace.channel_names()}
@@ -85,7 +85,7 @@ async def run_command(
         }
         workspace.show_ephemeral(channel, user["id"], failed)
         return Outcome(trigger, response_url, attempt)
-    answer = _parsed(attempt.body)
+    answer = parsed(attempt.body)
     if answer is not None and (answer.get("text") or answer.get("blocks")):
         show_answer(box, target, answer)
     return Outcome(trigger, response_url, attempt)
@@ -136,7 +136,7 @@ async def press(
         raise ApiError("message_not_found")
     block_id, element = find_element(message.get("blocks") or [], action_id, value)
     trigger = trigger_id()
-    box.note_trigger(trigger)
+    box.note_trigger(trigger, user["id"])
     is_ephemeral = ephemeral is not None
     thread_ts = message.get("thread_ts")
     target = box.response_target(

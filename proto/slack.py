@@ -193,8 +193,38 @@ class Presser(Body):
     team_id: TeamId | None = None
 
 
+class Chosen(Body):
+    """One of the choices of a field."""
+
+    value: str = Field(max_length=150)
+
+
+class FormField(Body):
+    """What somebody put into one field of a form; which of these there is depends on its kind."""
+
+    value: str | None = Field(default=None, max_length=4000, repr=False)
+    selected_user: UserId | None = None
+    selected_option: Chosen | None = None
+    selected_options: tuple[Chosen, ...] = ()
+
+
+class FormState(Body):
+    """Block id → action id → what is in that field."""
+
+    values: dict[str, dict[str, FormField]] = Field(default={}, repr=False)
+
+
+class View(Body):
+    """A form that was filled in."""
+
+    id: str = Field(max_length=255)
+    callback_id: str = Field(default="", max_length=255)
+    private_metadata: str = Field(default="", max_length=3000, repr=False)
+    state: FormState = FormState()
+
+
 class Interaction(Body):
-    """A button pressed (``block_actions``)."""
+    """A button pressed (``block_actions``), a form sent off (``view_submission``), or a ``shortcut``."""
 
     kind: Literal["interaction"] = "interaction"
     type: str
@@ -206,6 +236,8 @@ class Interaction(Body):
     container: Container = Container()
     response_url: ResponseUrl = Field(default="", repr=False)
     actions: tuple[Action, ...] = ()
+    callback_id: str = Field(default="", max_length=255, description="Of a shortcut.")
+    view: View | None = None
 
     @property
     def team_id(self) -> str:

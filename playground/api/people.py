@@ -91,6 +91,8 @@ def _view(call: Call) -> dict[str, Any]:
         "type": given.get("type", "modal"),
         "title": given.get("title"),
         "blocks": checked_blocks(given.get("blocks")) or [],
+        "submit": given.get("submit"),
+        "close": given.get("close"),
         "private_metadata": given.get("private_metadata", ""),
         "callback_id": given.get("callback_id", ""),
         "state": {"values": {}},
@@ -103,12 +105,14 @@ def _view(call: Call) -> dict[str, Any]:
 
 
 def views_open(call: Call) -> Answer:
-    """views.open: needs a trigger_id, three seconds old at most, once. Stored only."""
+    """views.open: needs a trigger_id, three seconds old at most, once."""
     (trigger,) = call.required("trigger_id")
     if (code := call.box.use_trigger(trigger)) is not None:
         raise ApiError(code)
     view = _view(call)
-    call.workspace.views[view["id"]] = view
+    viewer = call.box.trigger_users.get(trigger, "")
+    call.workspace.views[view["id"]] = view | {"viewer": viewer}
+    call.box.hub.publish("view", {"viewer": viewer})
     return {"view": view}
 
 

@@ -10,6 +10,7 @@ const COMMANDS = [
   ["/doppel report @", "the voice report, by direct message"],
   ["/doppel list", "who can answer, and where"],
   ["/doppel status", "personas and trainings"],
+  ["/doppel menu", "all of this with a form"],
   ["/doppel help", "everything else"],
 ];
 

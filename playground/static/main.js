@@ -3,6 +3,7 @@ import { avatarOf } from "./avatar.js";
 import * as bus from "./bus.js";
 import { Composer } from "./composer.js";
 import { ask, byId, element, toast } from "./dom.js";
+import { showForms } from "./forms.js";
 import { keepAtEnd, render } from "./messages.js";
 import { displayName, isVisible, peer, person, state, title } from "./state.js";
 
@@ -134,6 +135,7 @@ async function changeViewer(id, channel = null) {
   const wanted = channel ?? state.channel;
   const open = state.channels.get(wanted);
   await openChannel(open && isVisible(open) ? wanted : "C0GENERAL");
+  await showForms();
 }
 
 // Many changes in one moment (a scrape that joins, a progress message) are drawn once.
@@ -183,6 +185,7 @@ function follow() {
   for (const name of ["deleted", "ephemeral_gone"]) on(name, (data) => { if (data.channel === state.channel) soon(null); });
   on("ephemeral", (data) => { if (data.channel === state.channel && data.message.viewer === state.viewer) soon(data.message.ts); });
   on("channel", async () => { await loadWorkspace(); drawSide(); drawHead(); });
+  on("view", (data) => { if (data.viewer === state.viewer) showForms(); });
   on("reset", () => location.reload());
   on("bus", bus.onBus);
   on("bus_state", bus.showState);

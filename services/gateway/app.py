@@ -34,6 +34,8 @@ from services.gateway.handlers.generate_result import Answers
 from services.gateway.handlers.installing import Installer
 from services.gateway.handlers.lives import Lives
 from services.gateway.handlers.mention import MentionMetrics, Mentions
+from services.gateway.handlers.menu import Menus
+from services.gateway.handlers.opening import Opener
 from services.gateway.handlers.persona_request import PersonaRequests
 from services.gateway.handlers.posting import Poster, PostingMetrics
 from services.gateway.handlers.report import Reports
@@ -187,7 +189,7 @@ class Room:
         reports = Reports(desk, poster)
         installer = Installer(desk, settings.slack_bot_token)
         mentions = Mentions(desk, asker, poster, MentionMetrics(lifecycle.registry))
-        chooser, consents = Chooser(desk), Consents(desk, flow)
+        chooser, consents, opener = Chooser(desk), Consents(desk, flow), Opener(desk)
         commands = Commands(
             desk,
             poster,
@@ -195,13 +197,15 @@ class Room:
             PersonaCommands(desk, asker, reports, chooser),
             AskCommand(desk, asker, poster),
             consents,
+            opener,
         )
+        menus = Menus(desk, poster, opener, commands)
         buttons = Buttons(desk, flow, poster, consents)
         return cls(
             installer,
             asker,
             poster,
-            SlackEvents(desk, installer, mentions, commands, buttons, Lives(desk, endings)),
+            SlackEvents(desk, installer, mentions, commands, buttons, menus, Lives(desk, endings)),
             Answers(desk, asker, poster),
             Facts(desk, flow, reports),
             PersonaRequests(desk, flow, poster, chooser),

@@ -10,9 +10,9 @@ import nats.js.errors
 from prometheus_client import CollectorRegistry, Counter
 
 from doppel.bus import Bus
-from proto.slack import SlackEvent, SlashCommand
+from proto.slack import Interaction, SlackEvent, SlashCommand
 from proto.subjects import SLACK_EVENT
-from services.gateway.core import commands, intake
+from services.gateway.core import commands, intake, menu
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,16 @@ class Reception:
         return {"response_type": "ephemeral", "text": text}
 
     async def interaction(self, payload: dict[str, Any]) -> dict[str, Any] | None:
-        """A pressed button, never sent again either; returns what Slack is to do at once, if anything."""
+        """A pressed button or a form, never sent again either; returns what Slack is to do at once, if anything."""
         event = intake.interaction_of(payload, datetime.now(UTC))
-        if not await self._publish(event):
-            self._say(event, SORRY)
+        pressed = cast("Interaction", event.payload)
+        if errors := menu.errors_of(pressed):
+            return {"response_action": "errors", "errors": errors}
+        if await self._publish(event):
+            return None
+        if menu.is_menu(pressed.view):  # the form stays open, with what was written in it
+            return {"response_action": "errors", "errors": {menu.WHAT: SORRY}}
+        self._say(event, SORRY)
         return None
 
     async def _publish(self, event: SlackEvent) -> bool:

@@ -172,6 +172,10 @@ class SlackWorkspace:
             thread_ts=thread_ts,
         )
 
+    async def open_view(self, trigger_id: str, view: Mapping[str, Any]) -> None:
+        """Show a form to whoever typed or pressed; within three seconds, once."""
+        await self._call("views.open", trigger_id=trigger_id, view=view)
+
     async def open_dm(self, user_id: str) -> str:
         """The DM with somebody; the same one each time."""
         answer = await self._call("conversations.open", users=user_id)

@@ -23,7 +23,7 @@ USAGE: Final = (
     "*switch off* lets me answer, *switch default* whoever was trained last.\n"
     "*/doppel report @ada* sends you her voice report; */doppel rollback @ada* lets the version before answer again.\n"
     "*/doppel list* shows who can answer, */doppel status* what is under way, */doppel limits* what is allowed here.\n"
-    "*/doppel consent* shows your own yes or no, and changes it.\n"
+    "*/doppel consent* shows your own yes or no, and changes it. */doppel menu* does all this with a form.\n"
     "*/doppel import* says how a Slack export, or another history, is brought in."
 )
 
@@ -107,6 +107,11 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Menu:
+    """The form that does the same."""
+
+
+@dataclass(frozen=True)
 class Import:
     """How a history is brought in: by a command, since Slack hands us no large files."""
 
@@ -129,6 +134,7 @@ Command = (
     | Cancel
     | Consent
     | Limits
+    | Menu
     | Import
     | Help
 )
@@ -137,6 +143,7 @@ _WORDS: Final[dict[str, Command]] = {
     "help": Help(),
     "list": ListPersonas(),
     "status": Status(),
+    "menu": Menu(),
     "import": Import(),
 }
 _SAID: Final = {"": None, "yes": True, "allow": True, "no": False, "withdraw": False}
@@ -217,6 +224,8 @@ def first_answer(command: Command, team_id: str) -> str:
             return "On it. I tell you here how it goes."
         case Ask():
             return "One moment, I ask."
+        case Menu():
+            return "I open the form."
         case Import():
             return (
                 "Run this where doppel is installed, with the export as Slack gave it "

@@ -15,11 +15,13 @@ from services.gateway.core.commands import (
     Import,
     Limits,
     ListPersonas,
+    Menu,
     Report,
     Rollback,
     Status,
     Switch,
     Train,
+    first_answer,
     parse,
 )
 from services.gateway.core.commands import Command as Parsed
@@ -34,6 +36,7 @@ from services.gateway.handlers.command_ask import AskCommand
 from services.gateway.handlers.command_persona import PersonaCommands
 from services.gateway.handlers.command_train import TrainCommands
 from services.gateway.handlers.desk import Desk, make_notice
+from services.gateway.handlers.opening import Opener
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.withdrawing import Consents
 
@@ -50,12 +53,19 @@ class Commands:
     personas: PersonaCommands
     ask: AskCommand
     consents: Consents
+    opener: Opener
 
-    async def on_command(self, command: SlashCommand, installed: Installed, received_at: datetime) -> None:
-        """Do it, and tell the asker."""
+    async def on_command(
+        self, command: SlashCommand, installed: Installed, received_at: datetime, *, from_form: bool = False
+    ) -> None:
+        """Do it, and tell the asker. `from_form`: the door has told them nothing yet."""
         asked = Asked(command, installed, self.desk.at(installed), received_at)
+        parsed = parse(command.text)
         try:
-            said = await self._do(asked, parse(command.text))
+            if from_form and isinstance(parsed, Help | Import):
+                said = first_answer(parsed, asked.team_id)
+            else:
+                said = await self._do(asked, parsed)
         except SlackRefused as error:
             said = f"Slack won't let me do that ({error.reason})."
         except Refusal as error:
@@ -67,6 +77,13 @@ class Commands:
         match parsed:
             case Help() | Import():  # answered at the door already
                 return None
+            case Menu():
+                return await self.opener.open(
+                    asked.installed,
+                    asked.command.trigger_id,
+                    channel=asked.command.channel_id,
+                    response_url=asked.command.response_url,
+                )
             case Train(who):
                 return await self.trainings.train(asked, who)
             case Cancel(who):

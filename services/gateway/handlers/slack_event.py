@@ -12,6 +12,7 @@ from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.installing import Installer
 from services.gateway.handlers.lives import Lives
 from services.gateway.handlers.mention import Mentions
+from services.gateway.handlers.menu import Menus
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ class SlackEvents:
     mentions: Mentions
     commands: Commands
     buttons: Buttons
+    menus: Menus
     lives: Lives
 
     async def on_slack_event(self, event: SlackEvent, delivery: Delivery) -> None:
@@ -51,4 +53,6 @@ class SlackEvents:
                 received_at = event.received_at or delivery.stored_at
                 await self.commands.on_command(payload, installed, received_at)
             else:
-                await self.buttons.on_interaction(payload, installed)
+                received_at = event.received_at or delivery.stored_at
+                if not await self.menus.on_interaction(payload, installed, received_at):
+                    await self.buttons.on_interaction(payload, installed)

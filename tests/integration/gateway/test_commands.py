@@ -177,7 +177,9 @@ async def test_guests_hear_personas_only_where_an_admin_allows_it(rig: Rig) -> N
     await rig.engine.answer(request, "many")
     await said_to(rig, "gil", "Grace (AI): many", "support")
     await rig.workspace.say("gil", "general", "@doppel dunlins?")
-    assert (await rig.engine.question_about("dunlins")).user_id == GRACE
+    request = await rig.engine.question_about("dunlins")
+    assert request.user_id == GRACE
+    await rig.engine.answer(request, "few")
 
 
 async def test_a_workspaces_limits_hold(rig: Rig) -> None:

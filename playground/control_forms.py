@@ -1,0 +1,74 @@
+"""The control API of forms: which are open, filling one in, leaving it, a shortcut."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from pydantic import Field
+
+from playground.api.call import ApiError
+from playground.box import Box
+from playground.control import Body, answer
+from playground.deliver import Deliverer
+from playground.forms import Given, close, run_shortcut, submit, views_of
+from playground.model import User
+
+
+class Submission(Body):
+    user: str
+    view_id: str
+    values: Given = Field(default={})
+
+
+class Leaving(Body):
+    user: str
+    view_id: str
+
+
+class Shortcut(Body):
+    user: str
+    callback_id: str
+
+
+@dataclass(frozen=True)
+class FormControl:
+    """What people do with forms."""
+
+    box: Box
+    deliverer: Deliverer
+
+    def routes(self) -> list[web.RouteDef]:
+        """All of them."""
+        return [
+            web.get("/playground/views", self.views),
+            web.post("/playground/views", self.submit),
+            web.delete("/playground/views", self.leave),
+            web.post("/playground/shortcuts", self.shortcut),
+        ]
+
+    def _user(self, named: str) -> User:
+        user = self.box.workspace.find_user(named)
+        if user is None:
+            raise ApiError("user_not_found")
+        return user
+
+    async def views(self, request: web.Request) -> web.Response:
+        """What a person has open."""
+        return answer(views=views_of(self.box, self._user(request.query.get("user", ""))))
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """A person sends a form off."""
+        body = Submission.model_validate_json(await request.read())
+        outcome = await submit(self.box, self.deliverer, self._user(body.user), body.view_id, body.values)
+        return answer(**outcome.shown())
+
+    async def leave(self, request: web.Request) -> web.Response:
+        """A person closes it."""
+        body = Leaving.model_validate_json(await request.read())
+        close(self.box, self._user(body.user), body.view_id)
+        return answer()
+
+    async def shortcut(self, request: web.Request) -> web.Response:
+        """A person runs one of the app's shortcuts."""
+        body = Shortcut.model_validate_json(await request.read())
+        outcome = await run_shortcut(self.box, self.deliverer, self._user(body.user), body.callback_id)
+        return answer(**outcome.shown())
