@@ -30,6 +30,9 @@ _NO_PLACE: Final = _NOT_HERE | {
     "cannot_reply_to_message",
     "restricted_action_thread_locked",
 }
+NO_PICTURE: Final = (
+    "The picture can't be shown here ({}). `doppel report --save` writes it where doppel is installed."
+)
 NOT_TAKEN: Final = "Slack would not take my answer ({}). An admin can look that up."
 
 
@@ -135,6 +138,11 @@ class Poster:
         elif row.kind == "reply" and set(row.body or {}) != {"text"} and error.reason not in _NO_PLACE:
             log.error("an answer was refused", extra=_ids(row) | {"reason": error.reason})
             sentence = await self.desk.sentence(row.team_id, NOT_TAKEN.format(error.reason))
+            await self.desk.outbox.replace(row, sentence)
+            return
+        elif row.picture is not None and error.reason not in _NO_PLACE:
+            log.error("a picture was refused", extra=_ids(row) | {"reason": error.reason})
+            sentence = await self.desk.sentence(row.team_id, NO_PICTURE.format(error.reason))
             await self.desk.outbox.replace(row, sentence)
             return
         await self._give_up(row, error.reason)

@@ -1,5 +1,6 @@
 """A training's report in Slack: in its thread, with a picture, each part once, whatever gets lost on the way."""
 
+import signal
 from typing import Any
 
 import aiohttp
@@ -10,7 +11,7 @@ from proto import subjects
 from proto.body import ErrorInfo
 from proto.report import ReportRef
 from proto.train import RunState, TrainProgress
-from tests.integration.gateway.rig import SETTLE_S, Rig
+from tests.integration.gateway.rig import SETTLE_S, SLACK_S, Rig
 from tests.integration.gateway.test_training import bot_said
 from tests.integration.gateway.trainings import PICTURE, TEAM, Run, agree, begin, ended, store_report
 from tests.support.story import text_of
@@ -139,6 +140,42 @@ async def test_a_damaged_report_does_not_stop_the_voice(rig: Rig, storage: Stora
     row = await rig.row("select message_ts from gateway.outbox where trigger = $1", f"run:{run.run_id}")
     assert root
     assert len(await rig.workspace.bot_messages("eng", row["message_ts"])) == 1
+
+
+async def test_where_slack_takes_no_picture_a_sentence_says_so(rig: Rig, storage: Storage) -> None:
+    await agree(rig, "U0GRACE", "Grace")
+    run = await begin(rig, "dev", "eng", "U0GRACE")
+    await rig.workspace.fault("files.getUploadURLExternal", "error", count=1, error="missing_scope")
+    await finish(rig, storage, run)
+    *_, last = await report_of(rig, "eng", run)
+    assert "can't be shown here (missing_scope)" in last["text"]
+    await rig.settled()
+
+
+async def test_a_replica_killed_while_it_shares_leaves_one_picture(
+    rig: Rig, storage: Storage, http: aiohttp.ClientSession
+) -> None:
+    """Whoever finds the row looks in the thread for the file whose id was written down."""
+    await agree(rig, "U0GRACE", "Grace")
+    run = await begin(rig, "dev", "random", "U0GRACE")
+    await rig.workspace.fault("files.completeUploadExternal", "slow", count=1, delay_s=SLACK_S / 2)
+    await finish(rig, storage, run)
+
+    async def shares() -> bool:
+        row = await rig.row(
+            "select body->'picture'->>'file_id' as file_id from gateway.outbox where trigger = $1 and part = 2",
+            f"report:{run.run_id}",
+        )
+        return row is not None and row["file_id"] is not None
+
+    await eventually(shares, what="the file id is written down", within_s=20)
+    for replica in rig.replicas:
+        await replica.stop(signal.SIGKILL)
+    for replica in rig.replicas:
+        await replica.start(http)
+    await report_of(rig, "random", run)
+    await rig.settled(within_s=SETTLE_S + 20)
+    assert [bool(m.get("files")) for m in await report_of(rig, "random", run)] == [False, False, True]
 
 
 async def test_a_no_before_the_report_is_out_keeps_it_in(rig: Rig, storage: Storage) -> None:
