@@ -58,7 +58,10 @@ class Buttons:
             await self._on_no(training, pressed, installed)
         elif training.state != "done":
             await self.flow.start(training)
-        post = render_outcome(granted=agrees, request_id=str(training.request_id))
+        if training.state == "done":  # over, or stopped: only the word itself is left to be told
+            post = render_own(await self.desk.personas.fetch_consent(team_id, training.user_id))
+        else:
+            post = render_outcome(granted=agrees, request_id=str(training.request_id))
         await self._show(pressed, installed, post)
 
     async def _training(self, action: Action, team_id: str) -> Training | None:

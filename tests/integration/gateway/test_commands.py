@@ -267,6 +267,17 @@ async def test_a_training_is_stopped_and_stays_so(rig: Rig) -> None:
         await subscription.unsubscribe()
 
 
+async def test_a_yes_after_the_training_was_stopped_starts_nothing(rig: Rig) -> None:
+    await command(rig, "dev", "eng", "train @grace", "I have asked @Grace")
+    question = await rig.workspace.consent_question("grace")
+    await command(rig, "dev", "eng", "cancel", "Stopped: the training of @Grace")
+    before = len(await rig.facts("scrape.request"))
+    await rig.workspace.press("grace", "@grace", question["ts"], "consent_allow")
+    assert (await bot_said(rig, "@grace", "You allowed me on"))["ts"] == question["ts"]
+    assert len(await rig.facts("scrape.request")) == before
+    await command(rig, "dev", "eng", "status", "Nobody is trained yet")
+
+
 async def told(cancels: list[str], run: Run) -> bool:
     return f"train.cancel.{run.run_id}" in cancels
 
