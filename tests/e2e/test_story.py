@@ -61,6 +61,33 @@ async def test_a_yes_trains_the_persona_and_tells_how_far_it_is(workspace: Works
     await eventually(told, what="the progress message says that it is done", within_s=60)
 
 
+async def test_the_voice_report_lies_in_the_thread_and_comes_by_dm(
+    workspace: Workspace, http: aiohttp.ClientSession
+) -> None:
+    said = await workspace.bot_messages("general")
+    root = next(m for m in said if "U0ADA" in text_of(m) and "is ready" in text_of(m))
+    assert "The report is in this thread." in text_of(root)
+    await shown_report(workspace, http, "general", root["ts"])
+    await workspace.command("ada", "random", "report me")
+    await shown_report(workspace, http, "@ada")
+
+
+async def shown_report(
+    workspace: Workspace, http: aiohttp.ClientSession, channel: str, thread_ts: str | None = None
+) -> None:
+    """Numbers, perhaps answers, and the plot that the trainer drew."""
+
+    async def picture() -> dict[str, Any] | None:
+        return next((m for m in await workspace.bot_messages(channel, thread_ts) if m.get("files")), None)
+
+    message = await eventually(picture, what=f"a picture in {channel}", within_s=60)
+    async with http.get(message["files"][0]["url_private"]) as answer:
+        assert (await answer.read()).startswith(b"\x89PNG")
+    told = " ".join(text_of(m) for m in await workspace.bot_messages(channel, thread_ts))
+    assert "checks are good" in told
+    assert "than the plain model" in told
+
+
 async def active(stack: Stack, user_id: str) -> Any:
     connection = await asyncpg.connect(stack.endpoints["postgres_dsn"])
     try:
