@@ -194,7 +194,7 @@ class Room:
             desk,
             poster,
             TrainCommands(desk, flow, poster),
-            PersonaCommands(desk, asker, reports, chooser),
+            PersonaCommands(desk, asker, reports, chooser, poster),
             AskCommand(desk, asker, poster),
             consents,
             opener,

@@ -1,18 +1,24 @@
 """``/doppel report``, ``rollback`` and ``switch``: for the person themselves, or an admin, asked of Slack each time."""
 
+import logging
 from dataclasses import dataclass
 
 from doppel.slack.client import SlackRefused
+from proto.errors import NoConsent
 from services.gateway.core.commands import Switch, Who
-from services.gateway.core.outbox import Key
+from services.gateway.core.outbox import Key, NewRow
+from services.gateway.core.reply import with_mentions
 from services.gateway.core.rights import NotAllowed, check_manage
 from services.gateway.handlers.asked import Asked
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.choosing import Chooser
 from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.people import find_person
+from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.report import Place, Reports
 from services.gateway.repository.voices import WORKSPACE
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class PersonaCommands:
     asker: Asker
     reports: Reports
     chooser: Chooser
+    poster: Poster
 
     async def report(self, asked: Asked, who: Who) -> str:
         """By DM: it stays there, and nobody else reads it."""
@@ -30,6 +37,8 @@ class PersonaCommands:
         found = await self.desk.versions.fetch_report(asked.team_id, user_id)
         if found is None:
             return f"There is no voice report of <@{user_id}> yet: a training ends with one."
+        if not await self.desk.personas.has_consent(asked.team_id, user_id):
+            raise NoConsent(user_id)  # it holds answers in their voice
         try:
             channel = await asked.slack.open_dm(asked.user_id)
         except SlackRefused as error:
@@ -50,6 +59,7 @@ class PersonaCommands:
         adapter = await self.chooser.choose(asked.derived_id("rollback"), asked.team_id, user_id, "rollback")
         trained_at = await self.desk.versions.trained_at(adapter.run_id)
         of = f" of {trained_at:%-d %B %Y, %H:%M} UTC" if trained_at else ""
+        await self._tell(asked, user_id, f"let the version{of} answer in your voice again")
         return f"From now on <@{user_id}> answers with the version{of} again (run {str(adapter.run_id)[:8]})."
 
     async def switch(self, asked: Asked, wanted: Switch) -> str:
@@ -67,6 +77,8 @@ class PersonaCommands:
         user_id = await self._own(asked, wanted.who)
         await self.asker.adapter_of(team_id, user_id)  # raises what stands in the way
         await voices.choose(team_id, channel, user_id, by=asked.user_id, at=asked.received_at)
+        somewhere = "in a channel" if wanted.here else place
+        await self._tell(asked, user_id, f"let your voice answer {somewhere} whoever names nobody")
         return f"From now on <@{user_id}> answers {place} whoever names nobody."
 
     async def _own(self, asked: Asked, who: Who) -> str:
@@ -74,6 +86,26 @@ class PersonaCommands:
         person = await find_person(asked.slack, who, asked.user_id)
         check_manage(await asked.slack.fetch_asker(asked.user_id), person.user_id)
         return person.user_id
+
+    async def _tell(self, asked: Asked, user_id: str, deed: str) -> None:
+        """The person hears by DM what an admin did to their voice."""
+        if user_id == asked.user_id:
+            return
+        try:
+            channel = await asked.slack.open_dm(user_id)
+        except SlackRefused as error:
+            log.warning("not told", extra={"user_id": user_id, "reason": error.reason})
+            return
+        row = NewRow(
+            Key(asked.command.api_app_id, channel, f"told:{asked.command.trigger_id}"),
+            asked.team_id,
+            "notice",
+            asked.derived_id("told"),
+            user_id=user_id,
+            body={"text": with_mentions(f"<@{asked.user_id}> {deed}. /doppel list shows who answers where.")},
+        )
+        await self.desk.outbox.add(row)
+        await self.poster.post_due(row.request_id)
 
     async def _check_place(self, asked: Asked, channel: str) -> None:
         """A choice may be taken back by whoever it lets answer, or by an admin. Raises NotAllowed."""

@@ -105,12 +105,17 @@ async def test_a_report_comes_by_dm_to_the_person_and_to_an_admin_only(rig: Rig,
     await command(rig, "bram", "general", "report @grace", "as a direct message")
     await bot_said(rig, "@bram", "5 of 5 checks are good")
     await command(rig, "bram", "general", "report @dev", "no voice report")
+    await command(rig, "grace", "general", "consent no", "You said no")
+    await command(rig, "bram", "general", "report @grace", "has not agreed")
     await rig.settled()
 
 
 async def test_the_version_before_answers_again_on_the_word_of_its_person_or_an_admin(rig: Rig) -> None:
     first = await persona(rig, GRACE, "Grace")
     second = await persona(rig, GRACE, "Grace")
+    await persona(rig, GRACE, "Grace")
+    await command(rig, "bram", "general", "rollback @grace", f"run {str(second.run_id)[:8]}")
+    await bot_said(rig, "@grace", "<@U0BRAM> let the version of")
     await command(rig, "dev", "general", "rollback @grace", "Only @Grace or an admin")
     await answers_with(rig, second)
     await command(rig, "grace", "general", "rollback me", f"run {str(first.run_id)[:8]}")

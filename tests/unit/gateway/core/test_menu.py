@@ -1,5 +1,7 @@
 """The form: what is missing is said while it is open; what is whole is a command like any other."""
 
+import contextlib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from proto.slack import Interaction
 from services.gateway.core.commands import Ask, Command, Help, ListPersonas, Report, Switch, Train, Who, parse
+from services.gateway.core.intake import NotUnderstood, interaction_of
 from services.gateway.core.menu import CHOICES, command_of, errors_of, is_menu, render_button, render_menu
 
 ADA = Who(user_id="U1")
@@ -88,6 +91,31 @@ def test_any_words_stay_words(text: str, what: str, here: bool) -> None:
     if isinstance(command, Ask):
         assert command.who == ADA
         assert "<" not in command.text
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["what", "who", "values", "selected_option", "value", "id"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON)
+def test_a_form_that_slack_never_sent_is_refused_or_incomplete(view: object, state: object) -> None:
+    payload = {
+        "type": "view_submission", "api_app_id": "A1", "team": {"id": "T1"}, "user": {"id": "U9"},
+        "trigger_id": "1.2.3",
+    }  # fmt: skip
+    for tried in (view, {"id": "V1", "callback_id": "menu", "state": state}):
+        with contextlib.suppress(NotUnderstood):
+            event = interaction_of(payload | {"view": tried}, datetime.now(UTC))
+            assert isinstance(event.payload, Interaction)
+            errors_of(event.payload)
 
 
 def test_the_form_fits_slacks_limits() -> None:
