@@ -179,9 +179,7 @@ class Room:
     persona_requests: PersonaRequests
 
     @classmethod
-    def furnish(
-        cls, desk: Desk, lifecycle: Lifecycle, settings: GatewaySettings, endings: Endings
-    ) -> "Room":
+    def furnish(cls, desk: Desk, lifecycle: Lifecycle, settings: GatewaySettings, endings: Endings) -> "Room":
         """Put the handlers together."""
         poster = Poster(desk, PostingMetrics(lifecycle.registry))
         asker = Asker(desk)
