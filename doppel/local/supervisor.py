@@ -146,7 +146,12 @@ class Supervisor:
         restarts = Restarts()
         try:
             while not running.stopping:
-                code = await self._run_once(running)
+                try:
+                    code = await self._run_once(running)
+                except OSError as error:
+                    if not running.restarts:
+                        raise
+                    code = error.errno or -1  # it has run before: the machine is short of something just now
                 if running.stopping:
                     return
                 delay_s = restarts.after_end(asyncio.get_running_loop().time())
@@ -218,6 +223,7 @@ class Supervisor:
 
     def _give_up(self, running: Running, what: str) -> None:
         name = running.child.name
+        log.error("child given up", extra={"child": name, "what": what})
         self._failure = self._failure or ChildFailed(name, what, last_lines(self.home.log_of(name)))
         self._failed.set()
 

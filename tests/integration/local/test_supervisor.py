@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,29 @@ async def test_a_child_that_has_not_served_yet_is_not_waited_for_long(tmp_path: 
         await eventually(runs, what="the child runs", within_s=10)
         async with asyncio.timeout(10):
             await supervisor.stop(["child"])
+
+
+async def test_a_child_that_can_not_be_started_again_at_once_is_tried_again(tmp_path: Path) -> None:
+    home, ready, program = home_in(tmp_path), tmp_path / "ready", tmp_path / "program"
+    program.symlink_to(sys.executable)
+    child = python("child", serving(ready), ready)
+    child = replace(child, argv=(str(program), *child.argv[1:]))
+    async with Supervisor(home) as supervisor:
+        await supervisor.start(child)
+        old = supervisor.pids["child"]
+        program.unlink()
+        os.kill(old, signal.SIGKILL)
+
+        async def away() -> bool:
+            return supervisor.children["child"].restarts > 1
+
+        await eventually(away, what="a start that failed", within_s=10)
+        program.symlink_to(sys.executable)
+
+        async def back() -> bool:
+            return (
+                supervisor.pids.get("child") not in (None, old)
+                and supervisor.children["child"].ready.is_set()
+            )
+
+        await eventually(back, what="the child is back", within_s=10)
