@@ -30,6 +30,7 @@ CALL_S: Final = 30.0
 TRANSFER_S: Final = 600.0
 CHUNK_BYTES: Final = 1024 * 1024
 THREADS: Final = 16
+QUIET_POLL_S: Final = 0.05
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -72,6 +73,8 @@ class Storage:
             ),
         )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
+        self._under_way = 0
+        self._counting = threading.Lock()
 
     def close(self) -> None:
         """Let the threads go; what is under way ends by its socket timeout."""
@@ -286,9 +289,24 @@ class Storage:
         """Run `call` in one of our threads: for what needs more of S3 than this class offers (`uploads.py`)."""
         return await self._call(lambda: call(self._client), timeout_s)
 
+    async def quiet(self) -> None:
+        """Wait until no call is under way, also of callers that were cancelled: their threads go on to their end."""
+        async with asyncio.timeout(TRANSFER_S + READ_S):
+            while self._under_way:  # noqa: ASYNC110  counted by threads, which no event of the loop's knows
+                await asyncio.sleep(QUIET_POLL_S)
+
     async def _call(self, call: Callable[[], T], timeout_s: float = CALL_S) -> T:
         async with asyncio.timeout(timeout_s + READ_S):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._counted, call)
+
+    def _counted(self, call: Callable[[], T]) -> T:
+        with self._counting:
+            self._under_way += 1
+        try:
+            return call()
+        finally:
+            with self._counting:
+                self._under_way -= 1
 
 
 def _bring_rest(file: BinaryIO, size_bytes: int, rest: Callable[[int], Iterable[bytes]]) -> str:

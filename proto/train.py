@@ -4,7 +4,16 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from proto.body import Body, ErrorInfo, ObjectKey, Sha256, TeamId, UserId, derived_id
 from proto.report import ReportRef
@@ -61,6 +70,12 @@ class RecipeOverrides(Body):
     seed: NonNegativeInt | None = Field(default=None, le=2**63 - 1)
 
 
+class UnusableOverrides(RecipeOverrides):
+    """A knob with a value that it can't have: what is wrong, in words, for the trainer to refuse."""
+
+    problem: str = ""
+
+
 class TrainRequest(Body):
     """Train a persona (``train.request``)."""
 
@@ -74,6 +89,17 @@ class TrainRequest(Body):
     requested_at: AwareDatetime | None = Field(
         default=None, description="Orders runs; absent: when JetStream stored the message."
     )
+
+    @field_validator("overrides", mode="wrap")
+    @classmethod
+    def _keep_what_is_wrong(cls, value: object, read: ValidatorFunctionWrapHandler) -> RecipeOverrides:
+        """A wrong wish is an expected mistake and gets its answer; it is no poison."""
+        try:
+            return read(value)
+        except ValidationError as error:
+            wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            what = ".".join(map(str, wrong["loc"])) or "overrides"
+            return UnusableOverrides(problem=wrong["msg"].replace("Input", what, 1))
 
 
 class RunState(StrEnum):

@@ -18,6 +18,7 @@ from services.trainer.adapters.queue import Queue
 from services.trainer.adapters.run_store import RunStore
 from services.trainer.handlers import Handlers
 from services.trainer.handlers.collect import Collector
+from services.trainer.handlers.ends import Canceller
 from services.trainer.handlers.options import Options, Tools
 from services.trainer.repository import Runs
 from services.trainer.settings import TrainerSettings, child_environment
@@ -30,7 +31,7 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
     database, storage = Database(settings), Storage(settings)
     runs = Runs(database, lease_ttl_s=settings.run_lease_s)
     store = RunStore(storage, settings.cache_dir / "runs")
-    await asyncio.to_thread(store.sweep)
+    await asyncio.to_thread(store.open)
     try:
         await lifecycle.wait_for("the database", database.open)
         await lifecycle.wait_for("the migrations (`doppel db migrate`)", runs.check)
@@ -49,13 +50,15 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
                 )
             )
 
+            canceller = Canceller(handlers.tools, handlers.running)
+
             async def on_cancel(message: Msg) -> None:
                 try:
                     run_id = UUID(message.subject.removeprefix(TRAIN_CANCEL.name.removesuffix("*")))
                 except ValueError:
                     log.warning("cancel without a run_id")
                     return
-                await handlers.on_cancel(run_id)
+                await canceller.on_cancel(run_id)
 
             await connection.bus.client.subscribe(TRAIN_CANCEL.name, cb=on_cancel)
             bind(
@@ -80,6 +83,7 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
     finally:
         await database.close()
         storage.close()
+        await asyncio.to_thread(store.close)
 
 
 def _options(settings: TrainerSettings) -> Options:

@@ -1,4 +1,4 @@
-"""Hold a run while it is worked on: renew in the background, tell the child, stop the work when it is lost."""
+"""Work beside whatever may end it: the lease that must be renewed, and every reason to stop."""
 
 import asyncio
 import contextlib
@@ -6,32 +6,35 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
-import asyncpg
+from doppel.transient import is_transient
 
 log = logging.getLogger(__name__)
 
 RETRY_S: Final = 1.0
-AWAY: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.OperatorInterventionError,  # shutting down, starting up, cancelled
-    asyncpg.InsufficientResourcesError,
-)
+Watcher = Callable[[], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def watched(*watchers: Watcher) -> AsyncGenerator[None]:
+    """Run `watchers` beside the block. What one of them raises cancels the block and leaves it as itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_run(watcher)) for watcher in watchers]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from None
 
 
 @contextlib.asynccontextmanager
 async def kept(
-    renew: Callable[[], Awaitable[None]],
-    *,
-    every_s: float,
-    watchers: tuple[Callable[[], Awaitable[None]], ...],
+    renew: Callable[[], Awaitable[None]], *, every_s: float, watchers: tuple[Watcher, ...]
 ) -> AsyncGenerator[None]:
-    """Call `renew` every `every_s` while the block runs; `watchers` run beside it.
+    """Call `renew` every `every_s` while the block runs; what it raises (LeaseLost, NoConsent) ends the block.
 
-    What `renew` or a watcher raises (LeaseLost, NoConsent, Cancelled) cancels the block and leaves it as itself.
     While the database is away the block goes on: nobody can take the run over meanwhile.
     """
 
@@ -42,23 +45,17 @@ async def kept(
             try:
                 await renew()
                 wait_s = every_s
-            except AWAY as error:
+            except Exception as error:
+                if not is_transient(error):
+                    raise
                 log.warning("lease not renewed", extra={"error": type(error).__name__})
                 wait_s = min(RETRY_S, every_s)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(keep()), *(group.create_task(_run(watcher)) for watcher in watchers)]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-    except BaseExceptionGroup as errors:
-        raise first_of(errors) from None
+    async with watched(keep, *watchers):
+        yield
 
 
-async def _run(watcher: Callable[[], Awaitable[None]]) -> None:
+async def _run(watcher: Watcher) -> None:
     await watcher()
 
 

@@ -1,15 +1,19 @@
 """A run's files: dataset and checkpoints from the bucket to this disk, checkpoints and adapter back."""
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from doppel.storage import ObjectMissing, Storage
+from doppel.uploads import Uploads
 from proto.artifacts import (
     ADAPTER_CONFIG_FILE,
     ADAPTER_WEIGHTS_FILE,
@@ -33,25 +37,37 @@ MEASURES_FILE: Final = "measures.json"
 
 
 class RunStore:
-    """The bucket beside a folder of this process; what another process of this machine left behind is swept."""
+    """The bucket beside a folder of this process, which it locks for as long as it lives."""
 
     def __init__(self, storage: Storage, root: Path) -> None:
         self._storage = storage
         self._root = root
+        self._home: tuple[Path, int] | None = None
 
-    def sweep(self) -> None:
-        """Remove the work folders of processes that are gone (blocking; at start)."""
-        for folder in self._root.glob("*-*"):
-            pid = folder.name.split("-")[0]
-            if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists():
-                shutil.rmtree(folder, ignore_errors=True)
+    def open(self) -> None:
+        """Make the folder. What processes that are gone have left, and so nobody locks, goes first (blocking)."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        for left in self._root.iterdir():
+            with contextlib.suppress(OSError):  # somebody works there, or was faster
+                _remove(left, _lock(left))
+        while self._home is None:
+            folder = Path(tempfile.mkdtemp(dir=self._root.resolve()))
+            with contextlib.suppress(OSError):  # swept by another replica before it was locked
+                self._home = folder, _lock(folder)
+
+    def close(self) -> None:
+        """Remove it (blocking)."""
+        if self._home is not None:
+            _remove(*self._home)
+            self._home = None
 
     def work_folder(self, run_id: UUID, fence: int) -> Path:
-        """An own, empty folder for one attempt (blocking)."""
-        folder = self._root / f"{os.getpid()}-{run_id}-{fence}"
+        """An empty folder for one attempt (blocking)."""
+        assert self._home is not None  # opened at the start
+        folder = self._home[0] / f"{run_id}-{fence}"
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        return folder.resolve()
+        folder.mkdir()
+        return folder
 
     async def dataset_manifest(self, prefix: str, sha256: str) -> DatasetManifest:
         """Whose dataset, and its files. Raises ArtifactCorrupt."""
@@ -77,20 +93,18 @@ class RunStore:
         await self._fetch(prefix, manifest.files, folder)
 
     async def store_checkpoint(
-        self, prefix: str, folder: Path, *, run_id: UUID, fence: int, step: int
+        self, prefix: str, folder: Path, *, run_id: UUID, fence: int, step: int, created_at: datetime
     ) -> str:
-        """Files first, manifest last; returns the manifest's SHA-256, and the folder is gone."""
+        """Files first, manifest last; returns the manifest's SHA-256."""
         names = await asyncio.to_thread(lambda: sorted(path.name for path in folder.iterdir()))
         manifest = CheckpointManifest(
-            created_at=datetime.now(UTC),
+            created_at=created_at,
             files=await self._store(prefix, folder, names),
             run_id=run_id,
             fence=fence,
             step=step,
         )
-        sha256 = await self._storage.put_model(manifest_key(prefix), manifest)
-        await self.remove(folder)
-        return sha256
+        return await self._storage.put_model(manifest_key(prefix), manifest)
 
     async def store_curves(self, prefix: str, folder: Path) -> None:
         """What TensorBoard reads; each time the whole, under the same name."""
@@ -112,6 +126,10 @@ class RunStore:
 
     async def forget_all_but(self, prefix: str, kept: Sequence[str]) -> int:
         """Delete everything under `prefix` that lies under none of `kept`; returns how many objects went."""
+        await self._storage.quiet()  # an upload that was cancelled would arrive after us
+        uploads = Uploads(self._storage)
+        for begun in await uploads.unfinished(prefix.rstrip("/") + "/"):  # of killed holders
+            await uploads.abort(begun)
         keys = await self._storage.list_keys(prefix.rstrip("/") + "/")
         gone = [key for key in keys if not any(key.startswith(one.rstrip("/") + "/") for one in kept)]
         await self._storage.delete(gone)
@@ -157,3 +175,19 @@ class RunStore:
                 await self._storage.fetch_verified(f"{prefix}/{entry.name}", entry.sha256, path)
         except ObjectMissing as error:
             raise ArtifactCorrupt(str(error)) from error
+
+
+def _lock(folder: Path) -> int:
+    """Hold a folder for as long as this process lives. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _remove(folder: Path, lock: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)

@@ -1,5 +1,6 @@
 """What parent and child say to each other: a job in a file, JSON lines back, beats on stdin."""
 
+import errno
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from services.trainer.core.plan import Device, Plan
 from services.trainer.core.shape import ModelShape
 
 CURVES_FOLDER = "tensorboard"  # in the work folder; uploaded beside the checkpoints
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, a limit of this process
 DISK_FULL = "The trainer's disk is full. Free some space there and train again."
 MAX_LINE_BYTES = 4096  # one write of at most PIPE_BUF bytes never mixes with another
 
@@ -68,6 +70,18 @@ class CheckpointWritten(Body):
     folder: str
 
 
+class Used(Body):
+    """What the recipe chose where the plan left it open, and what trouble on the way has changed."""
+
+    precision: str
+    compile: Literal["on", "off"] = "off"
+    recompute: Literal["on", "off"] = "off"
+    micro_batch_tokens: PositiveInt
+    learning_rate_scale: PositiveFloat = 1.0  # below 1 after a divergence
+    device: Device = "cpu"
+    threads: PositiveInt = 1
+
+
 class Finished(Body):
     """The adapter lies complete in `folder`, ``measures.json`` and ``loss.png`` in `report_folder`."""
 
@@ -80,7 +94,7 @@ class Finished(Body):
     base_test_loss: float
     test_loss: float
     validation_loss: float
-    precision: str
+    used: Used
     train_s: NonNegativeFloat
 
 

@@ -9,7 +9,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from proto.body import Body
 from proto.errors import DatasetTooSmall, PlanInvalid
 from proto.scrape import SampleCounts
-from proto.train import RecipeOverrides
+from proto.train import RecipeOverrides, UnusableOverrides
 from services.trainer.core.shape import ModelShape
 
 Device = Literal["cpu", "cuda"]
@@ -151,6 +151,8 @@ AS_SAID: Final = (
 
 def check_overrides(overrides: RecipeOverrides, shape: ModelShape, *, max_lora_rank: int) -> None:
     """Refuse what this deployment or this base can't do, and knobs that there are not. Raises PlanInvalid."""
+    if isinstance(overrides, UnusableOverrides):
+        raise PlanInvalid(f"{overrides.problem}. Correct it, or leave it out.")
     for name in overrides.model_extra or {}:
         near = get_close_matches(name, RecipeOverrides.model_fields, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(RecipeOverrides.model_fields)}."

@@ -1,5 +1,6 @@
 """One run: whose it is, and how its end is told."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import AwareDatetime
@@ -10,8 +11,9 @@ from proto.report import ReportRef
 from proto.train import AdapterRef, RunState, TrainResult
 from services.trainer.core.job import Finished
 
-MAX_CRASHES = 12  # a run that ended its workers so often will do so again
-MAX_CHILD_KILLS = 4  # after the second the passes shrink; then it is the machine that is too small
+# Holders and children that were lost without the run getting further meanwhile.
+MAX_LOST = 12  # it will end the next one too
+MAX_CHILDREN_LOST = 6  # after half of them the passes shrink; then it is the machine that is too small
 
 
 class Withdrawn(Cancelled):
@@ -31,6 +33,14 @@ class Run(Body):
     team_id: str
     user_id: str
     requested_at: AwareDatetime
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run that is asked for on the bus, and its place in the stream."""
+
+    run: Run
+    sequence: int
 
 
 def ended_in(run: Run, error: DoppelError) -> TrainResult:

@@ -1,4 +1,4 @@
-"""`adapter.request`: versions that nobody needs any more leave, and what ended runs have left lying."""
+"""What nobody needs any more leaves: versions on `adapter.request`, and what ended runs have left lying."""
 
 import logging
 from dataclasses import dataclass
@@ -58,17 +58,25 @@ async def collect(
 ) -> tuple[list[UUID], int]:
     """Rows first: from there on nobody can activate them. Then their objects, and those of ended runs without a use.
 
-    A running run is never looked at, so nothing that it may resume from is touched. What a crash leaves undone is
-    done the next time.
+    What a crash leaves undone is done the next time.
     """
     gone = await runs.collect(team_id, user_id, keep=keep, dry_run=dry_run)
-    if dry_run:
-        return [version.run_id for version in gone], 0
+    object_count = 0 if dry_run else await clean(runs, store, team_id, user_id)
+    if gone and not dry_run:
+        log.info("adapters collected", extra={"team_id": team_id, "user_id": user_id, "count": len(gone)})
+    return [version.run_id for version in gone], object_count
+
+
+async def clean(runs: Runs, store: RunStore, team_id: str, user_id: str, run_id: UUID | None = None) -> int:
+    """Of a person's ended runs, or of this one, all goes that no row needs; returns how many objects went.
+
+    Nobody resumes an ended run, so its checkpoints go; with them what a worker has written that was too late.
+    A running run is never looked at, so nothing that it may resume from is touched.
+    """
     object_count = 0
-    for run in await runs.ended(team_id, user_id):
+    for run in await runs.ended(team_id, user_id, run_id):
+        await runs.forget_checkpoints(run.run_id, keep=0)
         prefix = f"{persona_prefix(team_id, user_id)}/runs/{run.run_id}"
         curves = [f"{kept.rpartition('/')[0]}/{CURVES_FOLDER}" for kept in run.kept]
         object_count += await store.forget_all_but(prefix, [*run.kept, *curves])
-    if gone:
-        log.info("adapters collected", extra={"team_id": team_id, "user_id": user_id, "count": len(gone)})
-    return [version.run_id for version in gone], object_count
+    return object_count

@@ -1,43 +1,49 @@
-"""The end of a training: gate, report, objects, row last; then what nobody needs any more goes."""
+"""The end of a training: gate, report, objects, row last."""
 
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proto.artifacts import AdapterManifest, adapter_prefix, report_prefix, run_prefix
+from doppel.patience import patiently
+from proto.artifacts import AdapterManifest, adapter_prefix, report_prefix
 from proto.errors import LeaseLost
 from proto.report import Measures, ReportRef, VoiceReport
 from proto.train import AdapterRef, TrainResult
 from services.trainer.core.gate import Verdict, judge, summarise
 from services.trainer.core.job import Finished
-from services.trainer.core.run import Run, published, rejected
-from services.trainer.handlers.collect import collect
+from services.trainer.core.run import published, rejected
 from services.trainer.handlers.news import say_progress
-from services.trainer.handlers.options import Attempt, Tools
+from services.trainer.handlers.options import AWAY_S, Attempt, Tools
 from services.trainer.repository import Lineage
 
 log = logging.getLogger(__name__)
 
 
-async def conclude(tools: Tools, attempt: Attempt, finished: Finished) -> TrainResult:
-    """Publish or reject; the row is written when this returns. Raises LeaseLost, NoConsent."""
-    run, fence, base = attempt.run, attempt.lease.fence, attempt.decided.base.manifest
+@dataclass(frozen=True)
+class Ending:
+    """What lies in the bucket when only the row is missing; a rejected run has no adapter."""
+
+    finished: Finished
+    result: TrainResult
+    lineage: Lineage
+
+
+async def store_end(tools: Tools, attempt: Attempt, finished: Finished) -> Ending:
+    """Gate, report, adapter: everything but the row. While the bucket is away it waits."""
+    run, base = attempt.run, attempt.decided.base.manifest
     lineage = Lineage(attempt.decided.dataset_sha256, base.content_sha256, tools.options.code_version)
     measures = await tools.store.read_measures(Path(finished.report_folder))
     verdict = judge(measures)
     report = await _store_report(tools, attempt, finished, measures, verdict)
     if verdict.publish:
-        await say_progress(tools.bus, run, "publishing", fence=fence)
+        await say_progress(tools.bus, run, "publishing", fence=attempt.lease.fence)
         adapter = await _store_adapter(tools, attempt, finished, report)
         result = published(run, finished, adapter, base_model=base.name, report=report)
-        await tools.runs.commit(run, fence, adapter, finished, result, lineage)
     else:
         result = rejected(run, finished, verdict.reason, base_model=base.name, report=report)
-        if not await tools.runs.end(run, fence, result, lineage):
-            raise LeaseLost(run.run_id)
-    tools.gauges.ended(result.state.value)
     log.info(
-        "run ended",
+        "run judged",
         extra={
             "run_id": run.run_id,
             "state": result.state.value,
@@ -46,20 +52,30 @@ async def conclude(tools: Tools, attempt: Attempt, finished: Finished) -> TrainR
             "train_s": round(finished.train_s, 1),
             "measure_s": round(measures.measure_s, 1),
             "steps": finished.step_count,
-            "precision": finished.precision,
+            "precision": finished.used.precision,
         },
     )
-    # Nobody resumes an ended run: its checkpoints go, and where nothing was published all but the report.
-    await tools.runs.forget_checkpoints(run, keep=0)
-    await collect(
-        tools.runs, tools.store, run.team_id, run.user_id, keep=tools.options.adapters_kept, dry_run=False
-    )
+    return Ending(finished, result, lineage)
+
+
+async def write_end(tools: Tools, attempt: Attempt, ending: Ending) -> TrainResult:
+    """The row: from here on the run has ended. Raises LeaseLost, NoConsent.
+
+    Nothing interrupts this, for a commit that is cut off is one nobody knows of. The lease may run out meanwhile:
+    whoever takes over changes the fence, and then this writes nothing.
+    """
+    run, fence, result = attempt.run, attempt.lease.fence, ending.result
+
+    async def write() -> bool:
+        if result.adapter is None:
+            return await tools.runs.end(run, fence, result, ending.lineage)
+        await tools.runs.commit(run, fence, result.adapter, ending.finished, result, ending.lineage)
+        return True
+
+    if not await patiently(write, "the database", AWAY_S):
+        raise LeaseLost(run.run_id)
+    tools.gauges.ended(result.state.value)
     return result
-
-
-def whole_run(run: Run) -> str:
-    """What every holder of the run has written."""
-    return run_prefix(run.team_id, run.user_id, run.run_id, 0).rpartition("/")[0]
 
 
 async def _store_report(
@@ -79,7 +95,8 @@ async def _store_report(
         sentence=summarise(measures) if verdict.publish else verdict.reason,
         measures=measures,
     )
-    sha256 = await tools.store.store_report(prefix, Path(finished.report_folder), report)
+    folder = Path(finished.report_folder)
+    sha256 = await patiently(lambda: tools.store.store_report(prefix, folder, report), "the bucket", AWAY_S)
     style, authorship, recited = measures.style, measures.authorship, measures.memorisation
     return ReportRef(
         prefix=prefix,
@@ -95,9 +112,11 @@ async def _store_report(
 async def _store_adapter(tools: Tools, attempt: Attempt, finished: Finished, report: ReportRef) -> AdapterRef:
     run, base = attempt.run, attempt.decided.base.manifest
     prefix = adapter_prefix(run.team_id, run.user_id, run.run_id, attempt.lease.fence)
+    folder, plan = Path(finished.folder), attempt.decided.plan
+    files = await patiently(lambda: tools.store.store_adapter_files(prefix, folder), "the bucket", AWAY_S)
     manifest = AdapterManifest(
         created_at=datetime.now(UTC),
-        files=await tools.store.store_adapter_files(prefix, Path(finished.folder)),
+        files=files,
         run_id=run.run_id,
         team_id=run.team_id,
         user_id=run.user_id,
@@ -105,8 +124,8 @@ async def _store_adapter(tools: Tools, attempt: Attempt, finished: Finished, rep
         dataset_sha256=attempt.decided.dataset_sha256,
         base_model=base.name,
         base_model_sha256=base.content_sha256,
-        lora_rank=attempt.decided.plan.lora_rank,
-        config=attempt.decided.plan.model_dump(mode="json"),
+        lora_rank=plan.lora_rank,
+        config=plan.model_dump(mode="json") | finished.used.model_dump(mode="json"),
         code_version=tools.options.code_version,
         system=attempt.system,
         base_test_loss=finished.base_test_loss,
@@ -114,5 +133,8 @@ async def _store_adapter(tools: Tools, attempt: Attempt, finished: Finished, rep
         step_count=finished.step_count,
         report=report,
     )
-    sha256 = await tools.store.store_adapter_manifest(prefix, manifest)
+    # The same bytes at each try: a first one that the bucket carries out late must not undo the second.
+    sha256 = await patiently(
+        lambda: tools.store.store_adapter_manifest(prefix, manifest), "the bucket", AWAY_S
+    )
     return AdapterRef(run_id=run.run_id, prefix=prefix, manifest_sha256=sha256)

@@ -3,22 +3,20 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from doppel.transient import is_transient
+from doppel.patience import patiently
 from proto.artifacts import checkpoint_prefix, curves_prefix
 from proto.errors import (
     ArtifactCorrupt,
     BaseModelCorrupt,
-    Cancelled,
     DoppelError,
     TrainingFailed,
     TransientError,
 )
 from services.trainer.adapters.child import Child, started
-from services.trainer.adapters.lease import kept
 from services.trainer.core.job import (
     CURVES_FOLDER,
     CheckpointWritten,
@@ -29,28 +27,24 @@ from services.trainer.core.job import (
     Stopped,
 )
 from services.trainer.core.plan import Plan
-from services.trainer.core.run import MAX_CHILD_KILLS
+from services.trainer.core.run import MAX_CHILDREN_LOST
 from services.trainer.core.throttle import Throttle
-from services.trainer.handlers.news import say_progress, tell_the_queue
-from services.trainer.handlers.options import Attempt, Tools
+from services.trainer.handlers.hold import GivenBack, Hold
+from services.trainer.handlers.news import say_progress
+from services.trainer.handlers.options import AWAY_S, Attempt, Tools
 from services.trainer.repository import CheckpointRow
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-RENEWS_PER_LEASE: Final = 3
 KEPT_CHECKPOINTS: Final = 2
-AWAY_S: Final = 600.0  # after that the run goes back and is resumed from its last stored checkpoint
-RETRY_S: Final = 2.0
 
 
-async def follow(tools: Tools, attempt: Attempt, cancelled: asyncio.Event) -> Finished:
+async def follow(tools: Tools, attempt: Attempt, hold: Hold) -> Finished:
     """Let the child train. Raises what ends a run, and TransientError where it goes on elsewhere or later."""
     run, lease = attempt.run, attempt.lease
     dataset_folder = attempt.work / "dataset"
     await tools.store.fetch_dataset(attempt.decided.dataset_prefix, attempt.dataset, dataset_folder)
     resumed = await _fetch_newest_checkpoint(tools, attempt)
-    lease_ttl_s = tools.options.lease_ttl_s
     job = Job(
         run_id=run.run_id,
         base_model=attempt.decided.base.manifest.name,
@@ -61,43 +55,26 @@ async def follow(tools: Tools, attempt: Attempt, cancelled: asyncio.Event) -> Fi
         resume_folder=str(attempt.work / "resume") if resumed else None,
         system=attempt.system,
         shape=attempt.decided.shape,
-        plan=plan_after(lease.crashes, attempt.decided.plan),
+        plan=plan_after(lease.lost, attempt.decided.plan),
         device=tools.options.device,
         threads=tools.options.threads,
-        silence_s=lease_ttl_s * 2 / RENEWS_PER_LEASE,
+        silence_s=hold.silence_s,
     )
     async with started(job, tools.options.environment) as child:
-
-        async def renew() -> None:
-            await tools.runs.renew(run, lease.fence)
-            child.beat()
-
-        async def obey_cancel() -> None:
-            await cancelled.wait()
-            raise Cancelled
-
-        async def obey_stop() -> None:
-            await tools.stopping()
-            child.terminate()
-
-        async def tell() -> None:
-            await tell_the_queue(tools.bus, tools.queue, every_s=tools.options.queue_poll_s)
-
-        watchers = (obey_cancel, obey_stop, tell)
-        async with kept(renew, every_s=lease_ttl_s / RENEWS_PER_LEASE, watchers=watchers):
+        with hold.training(child):
             return await _listen(tools, attempt, child, resumed)
 
 
-def plan_after(crashes: int, plan: Plan) -> Plan:
+def plan_after(lost: int, plan: Plan) -> Plan:
     """A child that keeps being killed is probably too large for the machine: smaller passes, the same batch."""
-    if crashes < MAX_CHILD_KILLS // 2:
-        return plan
-    return plan.model_copy(update={"micro_batch_tokens": max(64, plan.micro_batch_tokens // 2)})
+    halvings = max(0, lost - MAX_CHILDREN_LOST // 2 + 1)
+    return plan.model_copy(update={"micro_batch_tokens": max(64, plan.micro_batch_tokens >> halvings)})
 
 
 async def _listen(tools: Tools, attempt: Attempt, child: Child, resumed: CheckpointRow | None) -> Finished:
     """What the child says becomes progress, checkpoints, an end."""
     run, throttle, now = attempt.run, Throttle(), asyncio.get_running_loop().time
+    lost = attempt.lease.lost + 1  # where this child is
     async with contextlib.aclosing(child.events()) as events:
         async for event in events:
             match event:
@@ -109,15 +86,16 @@ async def _listen(tools: Tools, attempt: Attempt, child: Child, resumed: Checkpo
                         )
                 case CheckpointWritten():
                     await _store_checkpoint(tools, attempt, event)
+                    lost = 1  # since it got further
                 case Finished():
-                    await _store_curves(tools, attempt)
+                    await patiently(lambda: _store_curves(tools, attempt), "the bucket", AWAY_S)
                     return event
                 case Stopped():
-                    raise TransientError("This training goes on elsewhere.", delay_s=0.1)
+                    raise GivenBack
                 case Failed():
                     raise await _failure(tools, attempt, event, resumed)
     killed = await child.ended()
-    if killed.crashed and attempt.lease.crashes + 1 >= MAX_CHILD_KILLS:
+    if killed.crashed and lost >= MAX_CHILDREN_LOST:
         raise TrainingFailed(
             "The system kept ending this training: there is probably too little memory here."
         )
@@ -129,7 +107,7 @@ async def _failure(
 ) -> DoppelError:
     log.error("child failed", extra={"run_id": attempt.run.run_id, "code": event.code, "stack": event.stack})
     if event.code == "checkpoint_corrupt" and resumed:
-        await tools.runs.forget_checkpoints(attempt.run, keep=0, only=resumed)
+        await tools.runs.forget_checkpoints(attempt.run.run_id, keep=0, only=resumed)
         return TransientError("An older checkpoint is tried.", delay_s=0.1)
     if event.code == "base_mismatch":
         return BaseModelCorrupt(attempt.decided.base.manifest.name)
@@ -146,42 +124,38 @@ async def _fetch_newest_checkpoint(tools: Tools, attempt: Attempt) -> Checkpoint
             await tools.store.fetch_checkpoint(row.prefix, row.manifest_sha256, attempt.work / "resume")
         except ArtifactCorrupt:
             log.warning("checkpoint damaged", extra={"run_id": run.run_id, "step": row.step})
-            await tools.runs.forget_checkpoints(run, keep=0, only=row)
+            await tools.runs.forget_checkpoints(run.run_id, keep=0, only=row)
             continue
         log.info("run resumed", extra={"run_id": run.run_id, "step": row.step, "fence": attempt.lease.fence})
         return row
     return None
 
 
-async def _patiently(store: Callable[[], Awaitable[T]]) -> T:
-    """While bucket or database are away the child goes on, up to what the pipe between us holds; then it waits too."""
-    async with asyncio.timeout(AWAY_S):
-        while True:
-            try:
-                return await store()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("not stored yet", extra={"error": type(error).__name__})
-            await asyncio.sleep(RETRY_S)
-
-
 async def _store_curves(tools: Tools, attempt: Attempt) -> None:
     run = attempt.run
     prefix = curves_prefix(run.team_id, run.user_id, run.run_id, attempt.lease.fence)
-    await _patiently(lambda: tools.store.store_curves(prefix, attempt.work / CURVES_FOLDER))
+    await tools.store.store_curves(prefix, attempt.work / CURVES_FOLDER)
 
 
 async def _store_checkpoint(tools: Tools, attempt: Attempt, event: CheckpointWritten) -> None:
-    """Objects under our fence, then the row, then the older ones go."""
+    """Objects under our fence, then the row, then the older ones go.
+
+    While bucket or database are away the child goes on, up to what the pipe between us holds; then it waits too.
+    """
     run, fence, store = attempt.run, attempt.lease.fence, tools.store
     prefix = checkpoint_prefix(run.team_id, run.user_id, run.run_id, fence, event.step)
-    folder = Path(event.folder)
-    sha256 = await _patiently(
-        lambda: store.store_checkpoint(prefix, folder, run_id=run.run_id, fence=fence, step=event.step)
+    folder, written_at = Path(event.folder), datetime.now(UTC)
+
+    async def put() -> str:  # the same bytes at each try: the bucket may carry an earlier one out late
+        return await store.store_checkpoint(
+            prefix, folder, run_id=run.run_id, fence=fence, step=event.step, created_at=written_at
+        )
+
+    row = CheckpointRow(fence, event.step, prefix, await patiently(put, "the bucket", AWAY_S))
+    await patiently(lambda: tools.runs.add_checkpoint(run, row), "the database", AWAY_S)
+    await store.remove(folder)
+    await patiently(lambda: _store_curves(tools, attempt), "the bucket", AWAY_S)
+    old = await patiently(
+        lambda: tools.runs.forget_checkpoints(run.run_id, keep=KEPT_CHECKPOINTS), "the database", AWAY_S
     )
-    row = CheckpointRow(fence, event.step, prefix, sha256)
-    await _patiently(lambda: tools.runs.add_checkpoint(run, row))
-    await _store_curves(tools, attempt)
-    old = await _patiently(lambda: tools.runs.forget_checkpoints(run, keep=KEPT_CHECKPOINTS))
-    await _patiently(lambda: store.forget(old))
+    await patiently(lambda: store.forget(old), "the bucket", AWAY_S)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Literal, Protocol
+from uuid import UUID
 
 import nats.errors
 import nats.js.errors
@@ -13,7 +14,7 @@ from doppel.transient import is_transient
 from proto import subjects
 from proto.train import TrainProgress
 from services.trainer.core.job import Progressed
-from services.trainer.core.run import Run
+from services.trainer.core.run import Asked, Run
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,14 @@ class Queue(Protocol):
 
     async def waiting(self) -> Sequence[Run]:
         """The next first."""
+        ...
+
+    async def find(self, run_id: UUID) -> Asked | None:
+        """The request of that run, taken by a trainer or not."""
+        ...
+
+    async def drop(self, asked: Asked) -> None:
+        """Nobody shall take it any more."""
         ...
 
 

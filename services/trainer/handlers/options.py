@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from doppel.basemodel.fetch import BaseModelFolder
@@ -16,6 +16,10 @@ from services.trainer.core.run import Run
 from services.trainer.core.shape import ModelShape
 from services.trainer.handlers.news import Queue
 from services.trainer.repository import Lease, Runs
+
+AWAY_S: Final = (
+    600.0  # bucket or database; after that the run goes back and is resumed from its last checkpoint
+)
 
 
 class BaseModels(Protocol):

@@ -2,17 +2,14 @@
 
 import asyncio
 import contextlib
-import errno
 import json
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 from uuid import UUID
 
 from doppel.basemodel.prompt import render_system
 from doppel.bus import Delivery
-from proto import subjects
 from proto.errors import (
     BaseModelCorrupt,
     Cancelled,
@@ -27,17 +24,18 @@ from proto.errors import (
 )
 from proto.train import TrainRequest, TrainResult, run_id_of
 from services.trainer.adapters.child import ChildKilled
-from services.trainer.core.job import DISK_FULL
+from services.trainer.adapters.lease import watched
+from services.trainer.core.job import DISK_FULL, NO_ROOM
 from services.trainer.core.plan import is_source_allowed, plan_run
-from services.trainer.core.run import MAX_CRASHES, Run, Withdrawn, ended_in, result_key
+from services.trainer.core.run import MAX_LOST, Run, Withdrawn
 from services.trainer.core.shape import ModelShape, parse_shape
-from services.trainer.handlers.conclude import conclude, whole_run
+from services.trainer.handlers.conclude import store_end, write_end
+from services.trainer.handlers.ends import end, tell_end
 from services.trainer.handlers.follow import follow
+from services.trainer.handlers.hold import Hold, until_cancelled, until_stopped
 from services.trainer.handlers.news import say_progress
 from services.trainer.handlers.options import Attempt, Decided, Tools
 from services.trainer.repository import Busy, KnownRun, Lease
-
-REMEMBERED_CANCELS: Final = 256
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Handlers:
     """What is done for a training, in the order in which it is done."""
 
     tools: Tools
-    cancels: dict[UUID, asyncio.Event] = field(default_factory=dict)
+    running: dict[UUID, asyncio.Event] = field(default_factory=dict)  # set: somebody has cancelled it
 
     async def on_train_request(self, request: TrainRequest, delivery: Delivery) -> None:
         """Train one persona, or go on with what an earlier delivery began."""
@@ -59,37 +57,29 @@ class Handlers:
         )
         async with delivery.heartbeat():
             known = await self.tools.runs.find(run)
-            if known and known.result:  # the run has ended; only its news may have been lost
-                await self._publish(known.result)
+            if known and known.result:  # the run has ended; only its news or its tidying may be missing
+                await tell_end(self.tools, run, known.result)
                 return
-            cancelled = self.cancels.setdefault(run.run_id, asyncio.Event())
+            cancelled = self.running.setdefault(run.run_id, asyncio.Event())
             try:
                 result = await self._train(run, request, known, cancelled)
             finally:
-                self.cancels.pop(run.run_id, None)
-            await self._publish(result)
-
-    async def on_cancel(self, run_id: UUID) -> None:
-        """Stop a run: ours at once, one that waits for its next worker in its row, one still to come when it comes."""
-        while len(self.cancels) >= REMEMBERED_CANCELS:
-            self.cancels.pop(next(iter(self.cancels)))
-        self.cancels.setdefault(run_id, asyncio.Event()).set()
-        if run := await self.tools.runs.waiting(run_id):
-            await self.tools.runs.end(run, None, ended_in(run, Cancelled()))
+                self.running.pop(run.run_id, None)
+            await tell_end(self.tools, run, result)
 
     async def _train(
         self, run: Run, request: TrainRequest, known: KnownRun | None, cancelled: asyncio.Event
     ) -> TrainResult:
         runs, options = self.tools.runs, self.tools.options
         try:
-            if cancelled.is_set():
-                raise Cancelled
             with no_room_is_final():
-                decided = await self._decide(run, request, known)
+                async with watched(until_cancelled(cancelled), until_stopped(self.tools)):
+                    decided = await self._decide(run, request, known)
         except (Refusal, PermanentError) as raised:
-            error = in_mid_run(run, raised) if known else raised
-            if await runs.end(run, None, ended_in(run, error)):  # false where no row is
-                await self._forget(run)
+            if known is None:  # nothing was begun
+                raise
+            error = in_mid_run(run, raised)
+            await end(self.tools, run, None, error)
             raise error from raised
         held = await runs.acquire(
             run, decided.dataset_id, decided.plan, base_model=decided.base.manifest.name
@@ -98,7 +88,7 @@ class Handlers:
             await say_progress(self.tools.bus, run, "queued", queue_position=1)
             raise TransientError("A training is under way.", delay_s=held.retry_s or options.queue_poll_s)
         async with self._ended_well(run, held):
-            if held.crashes >= MAX_CRASHES:
+            if held.lost >= MAX_LOST:
                 raise Crashed
             with no_room_is_final():
                 return await self._attempt(run, held, decided, cancelled)
@@ -106,6 +96,8 @@ class Handlers:
     async def _decide(self, run: Run, request: TrainRequest, known: KnownRun | None) -> Decided:
         """Consent, dataset, base model, plan."""
         options = self.tools.options
+        if await self.tools.runs.is_asked_to_stop(run.run_id):
+            raise Cancelled
         if not await self.tools.runs.consents(run):
             raise NoConsent(run.user_id)
         dataset = await self.tools.runs.dataset(run, known.dataset_id if known else request.dataset_id)
@@ -132,40 +124,35 @@ class Handlers:
         store = self.tools.store
         work = await asyncio.to_thread(store.work_folder, run.run_id, lease.fence)
         try:
-            await say_progress(self.tools.bus, run, "preparing", fence=lease.fence)
-            dataset = await store.dataset_manifest(decided.dataset_prefix, decided.dataset_sha256)
-            system = render_system(dataset.person.name, self.tools.options.system_template)
-            attempt = Attempt(run, lease, decided, dataset, system, work)
-            finished = await follow(self.tools, attempt, cancelled)
-            return await conclude(self.tools, attempt, finished)
+            hold = Hold(self.tools, run, lease.fence, cancelled)
+            async with hold.kept():
+                await say_progress(self.tools.bus, run, "preparing", fence=lease.fence)
+                dataset = await store.dataset_manifest(decided.dataset_prefix, decided.dataset_sha256)
+                system = render_system(dataset.person.name, self.tools.options.system_template)
+                attempt = Attempt(run, lease, decided, dataset, system, work)
+                finished = await follow(self.tools, attempt, hold)
+                ending = await store_end(self.tools, attempt, finished)
+            return await write_end(self.tools, attempt, ending)
         finally:
             await store.remove(work)
 
     @contextlib.asynccontextmanager
     async def _ended_well(self, run: Run, lease: Lease) -> AsyncGenerator[None]:
         """However an attempt ends, its row says so: ended for good, or free for the next worker."""
-        runs, crashed = self.tools.runs, False
+        crashed = False
         try:
             yield
         except (Refusal, PermanentError) as raised:
             error = in_mid_run(run, raised)
-            await runs.end(run, lease.fence, ended_in(run, error))
-            self.tools.gauges.ended("cancelled" if isinstance(error, Cancelled) else "failed")
-            await self._forget(run)
+            await end(self.tools, run, lease.fence, error)
             raise error from raised
         except ChildKilled as error:
             crashed = error.crashed
             raise
         finally:
-            await runs.release(run, lease.fence, crashed=crashed)  # nothing where the run has ended
-
-    async def _forget(self, run: Run) -> None:
-        """Of a run that came to nothing nothing stays."""
-        await self.tools.runs.forget_checkpoints(run, keep=0)
-        await self.tools.store.forget([whole_run(run)])
-
-    async def _publish(self, result: TrainResult) -> None:
-        await self.tools.bus.publish(subjects.TRAIN_RESULT, result, key=result_key(result))
+            await self.tools.runs.release(
+                run, lease.fence, crashed=crashed
+            )  # nothing where the run has ended
 
 
 def in_mid_run(run: Run, error: Refusal | PermanentError) -> Refusal | PermanentError:
@@ -179,7 +166,7 @@ def no_room_is_final() -> Generator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in NO_ROOM:
             raise
         raise TrainingFailed(DISK_FULL) from error
 

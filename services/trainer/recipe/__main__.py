@@ -4,7 +4,6 @@ JSON lines (`services.trainer.core.job`) go to stdout, everything else to stderr
 says how it ended.
 """
 
-import errno
 import math
 import os
 import sys
@@ -16,6 +15,7 @@ from proto.artifacts import SPLITS, Split
 from services.trainer.core.job import (
     CURVES_FOLDER,
     DISK_FULL,
+    NO_ROOM,
     CheckpointWritten,
     Event,
     Failed,
@@ -24,11 +24,11 @@ from services.trainer.core.job import (
     Job,
     Progressed,
     Stopped,
+    Used,
     render_event,
 )
 from services.trainer.recipe.control import ParentControl, Stop, die_with_parent
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NICE = 5  # the parent's heartbeats and the other services come first
 
 
@@ -142,7 +142,15 @@ def run(job: Job, lines: Lines, control: ParentControl) -> Finished:
         base_test_loss=measures.base_test_loss,
         test_loss=measures.test_loss,
         validation_loss=position.best_loss,
-        precision=position.precision,
+        used=Used(
+            precision=position.precision,
+            compile="on" if position.compiled else "off",
+            recompute="on" if position.recompute else "off",
+            micro_batch_tokens=position.micro_batch_tokens,
+            learning_rate_scale=position.learning_rate_scale,
+            device=job.device,
+            threads=job.threads,
+        ),
         train_s=position.train_s or time.monotonic() - began,
     )
 
@@ -172,8 +180,8 @@ REASONS: dict[str, tuple[FailureCode, str]] = {
 def is_disk_full(error: BaseException | None) -> bool:
     """Python's file errors have a number; those of safetensors only a sentence."""
     if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in FULL
-    said = type(error).__name__ == "SafetensorError" and f"os error {errno.ENOSPC}" in str(error)
+        return error.errno in NO_ROOM
+    said = type(error).__name__ == "SafetensorError" and any(f"os error {n})" in str(error) for n in NO_ROOM)
     return said or (error is not None and is_disk_full(error.__cause__))
 
 

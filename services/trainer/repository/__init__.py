@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.trainer.repository.cancels import Cancels
 from services.trainer.repository.checkpoints import Checkpoints
 from services.trainer.repository.ends import Ends
 from services.trainer.repository.leases import Leases
@@ -20,8 +21,8 @@ from services.trainer.repository.rows import (
 
 
 @dataclass(frozen=True)
-class Runs(Leases, Checkpoints, Ends, Reading, Registry):
-    """Runs, their leases, checkpoints and ends; consents and datasets of others, read only."""
+class Runs(Leases, Checkpoints, Ends, Cancels, Reading, Registry):
+    """Runs, their leases, checkpoints, ends and cancels; consents and datasets of others, read only."""
 
 
 __all__ = ["Busy", "CheckpointRow", "DatasetRow", "Ended", "KnownRun", "Lease", "Lineage", "Runs", "Version"]

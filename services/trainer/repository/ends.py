@@ -106,3 +106,9 @@ class Ends:
             run_id,
         )
         return Run(**row) if row else None
+
+    async def is_known(self, run_id: UUID) -> bool:
+        """Whether anybody has ever held it."""
+        return bool(
+            await self.database.fetchval("select exists (select from trainer.runs where run_id = $1)", run_id)
+        )

@@ -10,7 +10,8 @@ from uuid import UUID
 import asyncpg
 
 from doppel.database import Database
-from proto.errors import LeaseLost, NoConsent
+from doppel.transient import is_transient
+from proto.errors import Cancelled, LeaseLost, NoConsent
 from services.trainer.core.plan import Plan
 from services.trainer.core.run import Run
 from services.trainer.repository.rows import Busy, Lease
@@ -37,9 +38,10 @@ class Leases:
                        lease_until, plan, requested_at, base_model, lora_rank)
                    values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), $8, $9, $10, $11)
                    on conflict (run_id) do update
-                     set fence = r.fence + 1, holder = excluded.holder, lease_until = excluded.lease_until
+                     set fence = r.fence + 1, holder = excluded.holder, lease_until = excluded.lease_until,
+                         base_model = excluded.base_model
                      where r.state = 'running' and r.lease_until < now()
-                   returning fence, handed_over""",
+                   returning fence, fence - 1 - handed_over - lost_before as lost""",
                 run.run_id,
                 run.request_id,
                 run.team_id,
@@ -60,7 +62,7 @@ class Leases:
                 run.run_id,
             )
             return Busy(max(0.1, float(left_s or 0)))
-        return Lease(row["fence"], row["fence"] - 1 - row["handed_over"])
+        return Lease(row["fence"], row["lost"])
 
     async def _end_abandoned(self, run: Run) -> None:
         ended = await self.database.execute(
@@ -77,12 +79,13 @@ class Leases:
             log.warning("abandoned run ended", extra={"team_id": run.team_id, "user_id": run.user_id})
 
     async def renew(self, run: Run, fence: int) -> None:
-        """Hold the run for another while. Raises LeaseLost, and NoConsent where the person has said no meanwhile."""
+        """Hold the run for another while. Raises LeaseLost; NoConsent, Cancelled where somebody said no meanwhile."""
         row = await self.database.fetchrow(
             """update trainer.runs set lease_until = now() + make_interval(secs => $3)
                where run_id = $1 and fence = $2 and state = 'running'
                returning (select granted from gateway.consents_now c
-                          where c.team_id = runs.team_id and c.user_id = runs.user_id) as granted""",
+                          where c.team_id = runs.team_id and c.user_id = runs.user_id) as granted,
+                         exists (select from trainer.cancels c where c.run_id = runs.run_id) as cancelled""",
             run.run_id,
             fence,
             self.lease_ttl_s,
@@ -91,6 +94,8 @@ class Leases:
             raise LeaseLost(run.run_id)
         if not row["granted"]:
             raise NoConsent(run.user_id)
+        if row["cancelled"]:
+            raise Cancelled
 
     async def release(self, run: Run, fence: int, *, crashed: bool) -> None:
         """Let the next worker in at once. Quiet when the database is away: the lease then runs out by itself."""
@@ -102,11 +107,7 @@ class Leases:
                 fence,
                 0 if crashed else 1,
             )
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ):
+        except Exception as error:
+            if not is_transient(error):
+                raise
             log.warning("lease not released", extra={"run_id": run.run_id})

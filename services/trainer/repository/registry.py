@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from doppel.database import Database
 from services.trainer.repository.rows import Ended, Version
@@ -53,14 +54,16 @@ class Registry:
             )
         return [Version(row["run_id"], row["adapter_prefix"]) for row in rows]
 
-    async def ended(self, team_id: str, user_id: str) -> list[Ended]:
-        """Every run that is over, with the prefixes that are still needed of it. A running one is not among them."""
+    async def ended(self, team_id: str, user_id: str, run_id: UUID | None = None) -> list[Ended]:
+        """Every run that is over, or this one if it is, with the prefixes that are still needed of it."""
         rows = await self.database.fetch(
             """select run_id, report_prefix,
                       case when state = 'published' and collected_at is null then adapter_prefix end as adapter_prefix
-               from trainer.runs where team_id = $1 and user_id = $2 and state <> 'running'""",
+               from trainer.runs
+               where team_id = $1 and user_id = $2 and state <> 'running' and ($3::uuid is null or run_id = $3)""",
             team_id,
             user_id,
+            run_id,
         )
         return [
             Ended(

@@ -30,10 +30,10 @@ class KnownRun:
 
 @dataclass(frozen=True)
 class Lease:
-    """The run is ours under this fence; `crashes`: how many holders before us ended without handing it over."""
+    """The run is ours under this fence; `lost`: how many holders ended without a word since it last got further."""
 
     fence: int
-    crashes: int
+    lost: int
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ async def test_a_bucket_that_is_away_for_a_while_costs_a_wait_and_not_the_run(de
     assert result.state in {RunState.PUBLISHED, RunState.REJECTED}
     row = await desk.row(run_id)
     assert (row["fence"], row["handed_over"]) == (1, 0)  # nobody had to take it over
-    assert "not stored yet" in desk.log()
+    assert "waiting for the bucket" in desk.log()
 
 
 async def test_sigterm_hands_the_run_over_with_its_checkpoint(desk: Desk) -> None:

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from proto.errors import Cancelled, NoConsent
 from proto.train import AdapterRef, RunState
-from services.trainer.core.job import MAX_LINE_BYTES, Failed, Finished, Progressed, parse_event, render_event
+from services.trainer.core.job import (
+    MAX_LINE_BYTES,
+    Failed,
+    Finished,
+    Progressed,
+    Used,
+    parse_event,
+    render_event,
+)
 from services.trainer.core.run import Run, ended_in, published, rejected, result_key
 from services.trainer.core.schedule import learning_rate
 from services.trainer.core.throttle import Throttle
@@ -28,7 +36,7 @@ FINISHED = Finished(
     base_test_loss=3.0,
     test_loss=2.0,
     validation_loss=2.1,
-    precision="fp32",
+    used=Used(precision="fp32", micro_batch_tokens=768),
     train_s=12,
 )
 
