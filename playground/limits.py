@@ -22,6 +22,7 @@ _TIER_OF: Final = {
     "conversations.info": 3,
     "conversations.open": 3,
     "conversations.members": 4,
+    "users.conversations": 3,
     "users.list": 2,
     "users.info": 4,
     "bots.info": 3,

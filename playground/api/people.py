@@ -3,8 +3,9 @@
 import secrets
 from typing import Any, cast
 
-from playground.api.call import Answer, ApiError, Call, page_of
+from playground.api.call import SCOPES, Answer, ApiError, Call, page_of
 from playground.api.chat import checked_blocks
+from playground.api.conversations import conversation
 from playground.channel import now_us
 
 
@@ -124,7 +125,21 @@ def views_publish(call: Call) -> Answer:
     return {"view": view}
 
 
+def users_conversations(call: Call) -> Answer:
+    """users.conversations: the public channels that the bot is in."""
+    if (call.text("types") or "public_channel") != "public_channel":
+        raise ApiError("missing_scope", needed="groups:read,im:read,mpim:read", provided=SCOPES)
+    mine = sorted(
+        (each for each in call.workspace.channels.values() if each.kind == "public" and call.is_member(each)),
+        key=lambda channel: channel.id,
+    )
+    page, cursor = page_of(call, mine, kind="mine", key=lambda channel: channel.id, default=100, most=999)
+    shown = [conversation(channel, call.workspace.app.user_id) for channel in page]
+    return {"channels": shown, "response_metadata": {"next_cursor": cursor}}
+
+
 METHODS = {
+    "users.conversations": users_conversations,
     "users.list": users_list,
     "users.info": users_info,
     "bots.info": bots_info,

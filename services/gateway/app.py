@@ -20,6 +20,7 @@ from proto import subjects
 from proto.subjects import consumer
 from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.slack import Slack
+from services.gateway.core.routing import Lateness
 from services.gateway.core.rules import Rules
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.button import Buttons
@@ -85,7 +86,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         room.bind(connection, settings)
         await connection.broker.start()
         ways_in = await stack.enter_async_context(
-            open_ways_in(settings, lifecycle, connection.bus, slack, desk, database)
+            open_ways_in(settings, lifecycle, connection, slack, desk, database)
         )
         lifecycle.add_check("bus", connection.check)
         lifecycle.add_check("database", database.check)
@@ -186,7 +187,8 @@ class Room:
         flow = TrainingFlow(desk, poster)
         reports = Reports(desk, poster)
         installer = Installer(desk, settings.slack_bot_token)
-        mentions = Mentions(desk, asker, poster, MentionMetrics(lifecycle.registry))
+        lateness = Lateness(timedelta(seconds=settings.late_after_s), timedelta(seconds=settings.too_late_s))
+        mentions = Mentions(desk, asker, poster, MentionMetrics(lifecycle.registry), lateness)
         chooser, consents, opener = Chooser(desk), Consents(desk, flow), Opener(desk)
         commands = Commands(
             desk,

@@ -52,6 +52,15 @@ class GatewaySettings(SharedSettings):
     body_limit_bytes: PositiveInt = Field(
         default=400 * 1024, description="Larger requests are refused with 413."
     )
+    catch_up_after_s: PositiveFloat = Field(
+        default=240,
+        description="After so long without listening to Slack, its channels are read for mentions.",
+    )
+    late_after_s: PositiveFloat = Field(default=600, description="An answer that comes later says so.")
+    too_late_s: PositiveFloat = Field(default=86400, description="What is older is not answered any more.")
+    listen_every_s: PositiveFloat = Field(
+        default=10, description="How often a replica writes down that it listens."
+    )
     slack_timeout_s: PositiveFloat = Field(default=10, description="Longest call of Slack's Web API.")
     claim_ttl_s: PositiveFloat = Field(
         default=30, description="How long a claimed message is one replica's to post."

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from doppel.bus import Bus
+from doppel.bus import Bus, Connection
 from doppel.database import Database
 from doppel.lifecycle import Lifecycle
 from doppel.settings import SettingsError
@@ -24,16 +24,18 @@ from services.gateway.adapters.reception import Reception
 from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.socket_mode import SocketMode
 from services.gateway.adapters.web import Web
+from services.gateway.handlers.catching_up import Catcher, Listener
 from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.oauth import InstallFlow
 from services.gateway.handlers.renewing import Renewer
-from services.gateway.repository import OAuthStates, Renewals
+from services.gateway.repository import CatchUps, OAuthStates, Renewals
 from services.gateway.rounds import repeat
 from services.gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
 
 CLOSE_S: Final = 5.0
+CATCH_UP_S: Final = 2.0
 RENEW_S: Final = 1.0
 HEADERS_S: Final = 5.0  # a connection that has not asked for anything by then is closed
 KEEP_ALIVE_S: Final = 75.0  # longer than balancers keep theirs
@@ -46,9 +48,15 @@ class WaysIn:
     lifecycle: Lifecycle
     sockets: SocketMode | None
     renewer: Renewer | None
+    listener: Listener
+    catcher: Catcher
+    every_s: float
 
     def start(self, loops: asyncio.TaskGroup) -> None:
         """Each ends by itself at SIGTERM."""
+        beats = repeat(self.lifecycle, "listen", self.listener.beat, self.every_s)
+        loops.create_task(beats, name="listen")
+        loops.create_task(repeat(self.lifecycle, "catch up", self.catcher.sweep, CATCH_UP_S), name="catch up")
         if self.renewer is not None:
             rounds = repeat(self.lifecycle, "renew", self.renewer.sweep, RENEW_S)
             loops.create_task(rounds, name="renew")
@@ -60,13 +68,14 @@ class WaysIn:
 async def open_ways_in(
     settings: GatewaySettings,
     lifecycle: Lifecycle,
-    bus: Bus,
+    connection: Connection,
     slack: SlackConnection,
     desk: Desk,
     database: Database,
 ) -> AsyncGenerator[WaysIn]:
     """Listen for Slack and for browsers."""
-    reception = make_reception(lifecycle, bus, desk.response_urls)
+    reception = make_reception(lifecycle, connection.bus, desk.response_urls)
+    catch_ups = CatchUps(database)
     oauth = make_oauth(settings, slack)
     pages = renewer = None
     if oauth is not None:
@@ -77,7 +86,18 @@ async def open_ways_in(
         door(settings, lifecycle, site),
         make_sockets(settings, lifecycle, slack, reception) as sockets,
     ):
-        yield WaysIn(lifecycle, sockets, renewer)
+
+        async def hears() -> bool:
+            return (sockets is None or sockets.is_connected) and await reception.takes()
+
+        yield WaysIn(
+            lifecycle,
+            sockets,
+            renewer,
+            Listener(catch_ups, hears, settings.catch_up_after_s, settings.too_late_s),
+            Catcher(desk, catch_ups, lifecycle),
+            settings.listen_every_s,
+        )
 
 
 def make_reception(lifecycle: Lifecycle, bus: Bus, response_urls: ResponseUrls) -> Reception:

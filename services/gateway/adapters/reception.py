@@ -1,5 +1,6 @@
 """What is done with a delivery of Slack's, whichever way it came: publish it, and say what the person sees at once."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from services.gateway.core import commands, intake, menu
 
 log = logging.getLogger(__name__)
 
+DOUBT_S: Final = 15.0  # after a delivery was not taken
 PUBLISH_S: Final = 1.8  # Slack waits three seconds; the rest is the way
 SORRY: Final = "I can't take that right now. Please try again in a minute."
 _BUS_AWAY: Final = (TimeoutError, OSError, nats.errors.Error, nats.js.errors.Error)
@@ -29,6 +31,7 @@ class Reception:
     ) -> None:
         self._bus = bus
         self._say = say
+        self._failed_at = float("-inf")
         self._deliveries = Counter(
             "doppel_slack_deliveries", "Deliveries of Slack's.", ["kind", "status"], registry=registry
         )
@@ -70,10 +73,25 @@ class Reception:
     async def _publish(self, event: SlackEvent) -> bool:
         """One try. True once JetStream has it."""
         if not self._bus.client.is_connected:
-            return False
+            return self._failed()
         try:
             await self._bus.publish(SLACK_EVENT, event, key=event.key, timeout_s=PUBLISH_S, tries=1)
         except _BUS_AWAY as error:
             log.warning("not taken", extra={"key": event.key, "error": type(error).__name__})
+            return self._failed()
+        return True
+
+    def _failed(self) -> bool:
+        self._failed_at = asyncio.get_running_loop().time()
+        return False
+
+    async def takes(self) -> bool:
+        """Would a delivery be taken now? Asked of JetStream, which may be away while NATS is there."""
+        if asyncio.get_running_loop().time() - self._failed_at < DOUBT_S or not self._bus.client.is_connected:
+            return False
+        try:
+            async with asyncio.timeout(PUBLISH_S):
+                await self._bus.jetstream.stream_info(SLACK_EVENT.stream or "")
+        except _BUS_AWAY:
             return False
         return True

@@ -189,6 +189,13 @@ class SlackWorkspace:
         """What stands in a channel since `oldest`, without replies."""
         return await self._pages("conversations.history", channel=channel, oldest=oldest)
 
+    async def fetch_page(
+        self, method: str, *, cursor: str | None, **where: str
+    ) -> tuple[dict[str, Any], str | None]:
+        """One page of a method that reads, and where the next one begins."""
+        answer = await self._call(method, **where, limit=PAGE, cursor=cursor)
+        return answer, _next_cursor(answer)
+
     async def _pages(self, method: str, **where: str) -> list[dict[str, Any]]:
         """Messages, oldest first, each once though pages may repeat a thread's root."""
         found: dict[str, dict[str, Any]] = {}

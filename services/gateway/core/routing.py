@@ -9,8 +9,16 @@ from pydantic import SecretStr
 from proto.body import utc
 from proto.slack import EventCallback, Utterance
 
-LATE: Final = timedelta(minutes=10)
-TOO_LATE: Final = timedelta(hours=24)
+
+@dataclass(frozen=True)
+class Lateness:
+    """From when on an answer says that it is late, and from when on there is none."""
+
+    late: timedelta = timedelta(minutes=10)
+    too_late: timedelta = timedelta(hours=24)
+
+
+IN_TIME: Final = Lateness()
 SPOKEN_SUBTYPES: Final = frozenset((None, "file_share", "thread_broadcast"))
 SLACKBOT: Final = "USLACKBOT"
 
@@ -53,7 +61,7 @@ class Ignore:
     reason: str
 
 
-def route(envelope: EventCallback, bot: Bot, now: datetime) -> Answer | Ignore:
+def route(envelope: EventCallback, bot: Bot, now: datetime, lateness: Lateness = IN_TIME) -> Answer | Ignore:
     """Decide whether an event is somebody asking us something."""
     said = envelope.event
     if not isinstance(said, Utterance):
@@ -64,14 +72,14 @@ def route(envelope: EventCallback, bot: Bot, now: datetime) -> Answer | Ignore:
     if reason is not None or said.user is None:
         return Ignore(reason or "no_user")
     age = now - instant_of(said.ts)
-    if age > TOO_LATE:
+    if age > lateness.too_late:
         return Ignore("too_old")
     return Answer(
         said,
         said.user,
         said.thread_ts or said.ts,
         is_foreign(envelope, said, bot),
-        _late_note(age) if age > LATE else None,
+        _late_note(age) if age > lateness.late else None,
     )
 
 

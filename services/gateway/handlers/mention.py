@@ -16,7 +16,7 @@ from proto.slack import EventCallback
 from services.gateway.adapters.slack import SlackWorkspace
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.rights import is_full_member
-from services.gateway.core.routing import Answer, Ignore, Installed, route
+from services.gateway.core.routing import IN_TIME, Answer, Ignore, Installed, Lateness, route
 from services.gateway.core.thread import Question, Voice, bounded, people_in, read_question, turns_of
 from services.gateway.core.voice import select_voice
 from services.gateway.handlers.asking import Asker
@@ -47,10 +47,11 @@ class Mentions:
     asker: Asker
     poster: Poster
     metrics: MentionMetrics
+    lateness: Lateness = IN_TIME
 
     async def on_event(self, envelope: EventCallback, installed: Installed) -> None:
         """One event: nothing, or a question that will be answered exactly once."""
-        decision = route(envelope, installed.bot, datetime.now(UTC))
+        decision = route(envelope, installed.bot, datetime.now(UTC), self.lateness)
         if isinstance(decision, Ignore):
             self.metrics.events.labels(decision.reason).inc()
             return

@@ -1,5 +1,6 @@
 """The gateway's SQL, one function per query, split by table."""
 
+from services.gateway.repository.catch_ups import CatchUp, CatchUps
 from services.gateway.repository.endings import Ended, Endings
 from services.gateway.repository.oauth_states import OAuthStates
 from services.gateway.repository.outbox import Outbox
@@ -14,6 +15,8 @@ from services.gateway.repository.workspaces import Workspaces
 
 __all__ = [
     "ActivePersona",
+    "CatchUp",
+    "CatchUps",
     "Ended",
     "Endings",
     "OAuthStates",
