@@ -56,6 +56,10 @@ class Run(BaseModel):
     wall_s: float
     served: list[Served]
 
+    def __str__(self) -> str:
+        """For a table."""
+        return f"{self.tokens_per_s:.1f} tokens/s, the first after {self.first_ms:.1f} ms"
+
     @property
     def tokens_per_s(self) -> float:
         """Throughput."""
@@ -93,17 +97,17 @@ def zipf(count: int, personas: int, seed: int) -> list[int]:
     return random.Random(seed).choices(range(personas), weights, k=count)
 
 
-def hit_rate(asks: Sequence[Ask], places: int) -> float:
+def hit_rate(named: Sequence[int], places: int) -> float:
     """How often a persona is among the last so many: what a cache of that size finds at best in this order."""
     kept: OrderedDict[int, None] = OrderedDict()
     hits = 0
-    for ask in asks:
-        hits += ask.persona in kept
-        kept[ask.persona] = None
-        kept.move_to_end(ask.persona)
+    for persona in named:
+        hits += persona in kept
+        kept[persona] = None
+        kept.move_to_end(persona)
         if len(kept) > places:
             kept.popitem(last=False)
-    return hits / len(asks)
+    return hits / len(named)
 
 
 async def drive(answer: Callable[[Ask], Awaitable[Served]], asks: Sequence[Ask], in_flight: int) -> Run:

@@ -6,6 +6,7 @@ its own turn. Role headers are put around it as ids, in the chat template of the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol
@@ -82,7 +83,12 @@ class ChatML:
 
     def turn(self, role: str, content: str) -> list[int]:
         """Role and content are encoded as one, as in the template: apart, leading newlines would merge differently."""
-        return [self.start, *self.encode(self.text(role, content)), self.end, *self.encode("\n")]
+        return [self.start, *self.encode(self.text(role, content)), self.end, *self.newline]
+
+    @cached_property
+    def newline(self) -> list[int]:
+        """What stands between two turns."""
+        return self.encode("\n")
 
     def text(self, role: str, content: str) -> str:
         """The role's name is part of it."""
@@ -90,7 +96,7 @@ class ChatML:
 
     def frame_size(self, role: str) -> int:
         """Start, end, newline."""
-        return 2 + len(self.encode("\n"))
+        return 2 + len(self.newline)
 
     def header(self, role: str) -> list[int]:
         """What a reply is written after."""
@@ -182,8 +188,7 @@ class PromptEncoder:
 
     def encode(self, turns: Sequence[Turn]) -> list[int]:
         """A whole prompt: the turns, then the header of the reply that is asked for."""
-        pieces = (self._form.turn(turn.role, turn.content) for turn in turns)
-        return [*self._form.opening, *chain.from_iterable(pieces), *self._form.header("assistant")]
+        return self._joined(self._pieces(turns))
 
     def encode_reply(self, text: str) -> list[int]:
         """What follows a prompt in training: the reply and its end. Outer whitespace would merge into the header."""
@@ -202,19 +207,36 @@ class PromptEncoder:
 
         Raises RequestInvalid when those alone are too long.
         """
+        first, last = self._dropped(turns, self._pieces(turns), max_tokens)
+        return (*turns[:first], *turns[last:])
+
+    def encode_fitting(self, turns: Sequence[Turn], max_tokens: int) -> list[int]:
+        """`encode` of what `trim` leaves, every turn encoded once: encoding is most of what a question costs here."""
+        pieces = self._pieces(turns)
+        first, last = self._dropped(turns, pieces, max_tokens)
+        return self._joined([*pieces[:first], *pieces[last:]])
+
+    def _pieces(self, turns: Sequence[Turn]) -> list[list[int]]:
+        return [self._form.turn(turn.role, turn.content) for turn in turns]
+
+    def _joined(self, pieces: Sequence[list[int]]) -> list[int]:
+        return [*self._form.opening, *chain.from_iterable(pieces), *self._form.header("assistant")]
+
+    def _dropped(
+        self, turns: Sequence[Turn], pieces: Sequence[list[int]], max_tokens: int
+    ) -> tuple[int, int]:
+        """Between which indices the turns leave that do not fit."""
         kept_first = next((i for i, turn in enumerate(turns) if turn.role != "system"), len(turns))
-        system, rest = tuple(turns[:kept_first]), list(turns[kept_first:])
-        sizes = [len(self._form.turn(turn.role, turn.content)) for turn in rest]
-        total = self.count(system) + sum(sizes)
-        first = 0
-        while total > max_tokens and first < len(rest) - 1:
-            total -= sizes[first]
+        total = len(self._joined(pieces))
+        first = kept_first
+        while total > max_tokens and first < len(turns) - 1:
+            total -= len(pieces[first])
             first += 1
         if total > max_tokens:
             raise RequestInvalid(
                 f"That message is too long for this model: {total} tokens, {max_tokens} fit. Please shorten it."
             )
-        return (*system, *rest[first:])
+        return kept_first, first
 
 
 def chat_form(tokenizer: Tokenizer, encode: Encode) -> ChatForm:

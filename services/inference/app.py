@@ -59,6 +59,9 @@ async def serve(lifecycle: Lifecycle) -> None:
         engine = await stack.enter_async_context(
             open_engine(lifecycle, settings, base.folder, identity.shape, scratch)
         )
+        Gauge(
+            "doppel_engine_requests", "What the engine has to do.", registry=lifecycle.registry
+        ).set_function(lambda: engine.unfinished)
         pulse = Pulse(lifecycle, engine, settings.probe_every_s)
         await pulse.probe()
         start.passed("engine")

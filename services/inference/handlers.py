@@ -186,13 +186,9 @@ class Handlers:
 
     async def _encode(self, turns: Sequence[Turn], room: int) -> list[int]:
         """Token ids of what fits. Long ones off the loop; for short ones the way to a thread is the longer one."""
-
-        def encode() -> list[int]:
-            return self.encoder.encode(self.encoder.trim(turns, room))
-
         if sum(len(turn.content) for turn in turns) <= SHORT_CHARACTERS:
-            return encode()
-        return await asyncio.to_thread(encode)
+            return self.encoder.encode_fitting(turns, room)
+        return await asyncio.to_thread(self.encoder.encode_fitting, turns, room)
 
     async def _active(self, team_id: str, user_id: str) -> AdapterRef:
         ref = await self.active.fetch_active_adapter(team_id, user_id)

@@ -3,8 +3,9 @@
 import os
 import signal
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -27,13 +28,22 @@ ACK_WAIT_S = 3.0
 
 @contextmanager
 def frozen(supervisor: Supervisor, name: str) -> Iterator[None]:
-    """Stop a server's process, and let it go on at the end."""
-    pid = supervisor.pids[name]
-    os.kill(pid, signal.SIGSTOP)
+    """Stop a server's process and its children (PostgreSQL's serve the connections), and let them go on at the end."""
+    pids = [supervisor.pids[name], *children_of(supervisor.pids[name])]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def children_of(pid: int) -> list[int]:
+    """The living children of a process."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 async def killed_and_back(supervisor: Supervisor, name: str, *, within_s: float) -> None:

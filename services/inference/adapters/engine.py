@@ -112,6 +112,11 @@ class VllmEngine:
         return plan_loops(cache_tokens, self._context, config.scheduler_config.max_num_seqs - 1)
 
     @property
+    def unfinished(self) -> int:
+        """How many requests it has that are neither done nor stopped."""
+        return 0 if self._engine is None else int(self._engine.output_processor.get_num_unfinished_requests())
+
+    @property
     def silent_s(self) -> float:
         """How long ago it last generated something."""
         return time.monotonic() - self._spoke_at

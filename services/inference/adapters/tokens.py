@@ -13,7 +13,7 @@ from proto.body import Body
 from proto.generate import TokenDelta
 from proto.subjects import GENERATE_TOKEN
 from services.inference.adapters.beside import beside
-from services.inference.core.coalesce import Coalescer
+from services.inference.core.coalesce import Coalescer, Update
 
 log = logging.getLogger(__name__)
 
@@ -30,27 +30,30 @@ class Core(Protocol):
 
 @contextlib.asynccontextmanager
 async def token_stream(bus: Core, request_id: UUID) -> AsyncGenerator[Callable[[str], None]]:
-    """Give a function that takes pieces of text; updates leave beside the generation, never ahead of it."""
-    pieces: asyncio.Queue[str | None] = asyncio.Queue()
-    async with beside(_send(bus, request_id, pieces)):
-        yield pieces.put_nowait
-        pieces.put_nowait(None)
+    """Give a function that takes pieces of text; updates leave beside the generation, never ahead of it.
 
-
-async def _send(bus: Core, request_id: UUID, pieces: asyncio.Queue[str | None]) -> None:
+    A piece that is not due yet only waits in memory: whoever sends is woken for updates, not for pieces.
+    """
     coalescer = Coalescer(INTERVAL_S)
-    subject = GENERATE_TOKEN.name.replace("*", str(request_id))
-    loop = asyncio.get_running_loop()
+    updates: asyncio.Queue[Update | None] = asyncio.Queue()
+    clock = asyncio.get_running_loop().time
 
-    async def send(update: tuple[int, str], *, done: bool = False) -> None:
-        delta = TokenDelta(request_id=request_id, seq=update[0], text=update[1], done=done)
+    def on_text(piece: str) -> None:
+        update = coalescer.add(piece, clock())
+        if update is not None:
+            updates.put_nowait(update)
+
+    async with beside(_send(bus, request_id, updates)):
+        yield on_text
+        updates.put_nowait(coalescer.finish())
+        updates.put_nowait(None)
+
+
+async def _send(bus: Core, request_id: UUID, updates: asyncio.Queue[Update | None]) -> None:
+    subject = GENERATE_TOKEN.name.replace("*", str(request_id))
+    while (update := await updates.get()) is not None:
+        seq, text, done = update
         try:
-            await bus.publish_core(subject, delta)
+            await bus.publish_core(subject, TokenDelta(request_id=request_id, seq=seq, text=text, done=done))
         except (nats.errors.Error, OSError) as error:
             log.debug("a token update is lost", extra={"error": type(error).__name__})
-
-    while (piece := await pieces.get()) is not None:
-        update = coalescer.add(piece, loop.time())
-        if update is not None:
-            await send(update)
-    await send(coalescer.finish(), done=True)

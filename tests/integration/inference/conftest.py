@@ -21,6 +21,7 @@ from tests.support.waiting import eventually
 
 READY_S = 240
 PORTS = itertools.count(18_700)
+LOOPS = 32
 
 
 @dataclass
@@ -66,6 +67,26 @@ class Replica:
                 return answer.status
         except aiohttp.ClientError:
             return 0
+
+    async def metric(self, name: str) -> float:
+        """The sum of a metric's samples."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{self.port}/metrics") as answer,
+        ):
+            text = await answer.text()
+        samples = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return sum(float(value) for sample, _, value in samples if sample.partition("{")[0] == name)
+
+    def memory_bytes(self) -> int:
+        """What the service's own process holds in memory."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def adapters_on_disk(self) -> str:
+        """Names of the folders in its cache."""
+        root = Path(self.environment["DOPPEL_CACHE_DIR"]) / "adapters"
+        return " ".join(path.name for path in root.glob("*/*"))
 
     def family(self) -> list[int]:
         """Living processes of this replica, itself included: it leads their session. (vLLM overwrites environments.)"""
@@ -115,9 +136,10 @@ def environment(servers: TestServers, tmp_path_factory: pytest.TempPathFactory) 
             "DOPPEL_CACHE_DIR": str(tmp_path_factory.mktemp("inference")),
             "DOPPEL_ENGINE_DTYPE": "float32",
             "DOPPEL_CONTEXT_TOKENS": "512",
-            "DOPPEL_GENERATE_LOOPS": "6",
+            "DOPPEL_GENERATE_LOOPS": str(LOOPS),
             "DOPPEL_ADAPTER_SLOTS": "2",
             "DOPPEL_ADAPTERS_IN_MEMORY": "3",
+            "DOPPEL_ADAPTER_CACHE_MIB": "1",  # a handful: they leave and come back
             "DOPPEL_GRACEFUL_TIMEOUT_S": "20",
             "DOPPEL_LOG_LEVEL": "DEBUG",
             "OMP_NUM_THREADS": "1",

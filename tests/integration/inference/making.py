@@ -72,8 +72,9 @@ class Publisher:
         config: bytes | None = None,
         seed: int = 1,
         base_sha256: str | None = None,
+        said_bytes: int | None = None,
     ) -> AdapterRef:
-        """Objects first, manifest, then the row."""
+        """Objects first, manifest, then the row. `said_bytes`: what the manifest claims of the weights."""
         run_id = uuid4()
         prefix = adapter_prefix(team_id, user_id, run_id, 1)
         files = {
@@ -82,7 +83,9 @@ class Publisher:
         }
         entries = [
             FileEntry(
-                name=name, size_bytes=len(data), sha256=await self.storage.put_bytes(f"{prefix}/{name}", data)
+                name=name,
+                size_bytes=len(data) if name == ADAPTER_CONFIG_FILE or said_bytes is None else said_bytes,
+                sha256=await self.storage.put_bytes(f"{prefix}/{name}", data),
             )
             for name, data in files.items()
         ]

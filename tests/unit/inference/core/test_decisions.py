@@ -87,8 +87,10 @@ def test_updates_make_up_the_text_and_are_not_too_many(pieces: list[tuple[str, f
             updates.append(update)
             times.append(now)
     updates.append(coalescer.finish())
-    assert "".join(text for _, text in updates) == "".join(text for text, _ in pieces)
-    assert [seq for seq, _ in updates] == list(range(len(updates)))
+    assert "".join(update.text for update in updates) == "".join(text for text, _ in pieces)
+    assert [update.seq for update in updates] == list(range(len(updates)))
+    assert [update.done for update in updates] == [False] * (len(updates) - 1) + [True]
+    assert updates[0].text or not any(text for text, _ in pieces)
     assert all(later - earlier >= 0.05 - 1e-9 for earlier, later in itertools.pairwise(times))
 
 

@@ -1,4 +1,4 @@
-"""How a replica ends: nothing stays behind, and what it worked on comes back."""
+"""How a replica ends: nothing stays behind, what it worked on comes back. Named to run last: the replica is gone."""
 
 import asyncio
 import os
@@ -19,9 +19,38 @@ LONG = GREEDY | {"max_tokens": 250}
 ENGINE_DIED = 70
 
 
-async def test_a_dead_engine_ends_the_replica_and_the_next_one_answers(
+async def test_kill_9_with_32_in_flight_and_then_a_dead_engine_cost_no_answer(
     replica: Replica, bus: BusReader, team: str, tmp_path: Path
 ) -> None:
+    requests = [ask(team, sampling=LONG) for _ in range(32)]
+    tokens = await bus.client.subscribe("generate.token.*")
+    async with asyncio.TaskGroup() as group:
+        for request in requests:
+            group.create_task(bus.publish("generate.request", request))
+    heard: set[str] = set()
+    while len(heard) < len(requests):
+        heard.add((await tokens.next_msg(timeout=60)).subject)
+    await tokens.unsubscribe()
+
+    os.kill(replica.pid, signal.SIGKILL)
+    await replica.ended()
+    await replica.gone(30)
+
+    successor = Replica(replica.environment, tmp_path / "log")  # cold: the work waits for it
+    await successor.start()
+    try:
+        for request in requests:
+            await bus.fact("generate.result", within_s=240, request_id=request["request_id"])
+        for request in requests:
+            (result,) = await bus.facts("generate.result", request_id=request["request_id"])
+            assert "error" not in result
+        await _dies_and_hands_over(successor, bus, team, tmp_path)
+    finally:
+        await successor.stop()
+
+
+async def _dies_and_hands_over(replica: Replica, bus: BusReader, team: str, tmp_path: Path) -> None:
+    """The engine ends: exit code 70, nothing left, and the next replica answers."""
     request = ask(team, sampling=LONG)
     tokens = await bus.client.subscribe(f"generate.token.{request['request_id']}")
     await bus.publish("generate.request", request)
@@ -31,11 +60,12 @@ async def test_a_dead_engine_ends_the_replica_and_the_next_one_answers(
 
     assert await replica.ended() == ENGINE_DIED
     await replica.gone(10)
-    successor = Replica(replica.environment, tmp_path / "log")
+    successor = Replica(replica.environment, tmp_path / "second-log")
     await successor.start()
     try:
         result = await bus.fact("generate.result", within_s=240, request_id=request["request_id"])
         assert "error" not in result
+        assert " ready_s=" in successor.log.read_text()
         await _drains(successor, bus, team)
     finally:
         await successor.stop()
@@ -67,4 +97,3 @@ async def test_kill_9_while_starting_leaves_no_engine_behind(
     os.kill(replica.pid, signal.SIGKILL)
     await replica.ended()
     await replica.gone(30)
-    await asyncio.sleep(0)
