@@ -80,4 +80,4 @@ lock: install ## resolve and pin the requirements of development and of each ima
 	$(BIN)/python deploy/requirements/lock.py
 
 clean: ## delete what tests, demo and installation left here
-	rm -rf .doppel $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .doppel tests/integration/foreign/javascript/node_modules $(VENV) .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -188,7 +188,7 @@ class Box:
         data: dict[str, Any] = {"channel": change.channel.id, "message": change.message}
         if change.kind in ("posted", "changed"):
             self.hub.publish("message", data | {"is_new": change.kind == "posted"})
-        elif change.kind == "reacted":
+        elif change.kind in ("reacted", "unreacted"):
             self.hub.publish("message", data | {"is_new": False})
         elif change.kind in ("deleted", "ephemeral", "ephemeral_gone"):
             self.hub.publish(change.kind, data)

@@ -16,6 +16,7 @@ _NOT_SENT = frozenset(
     {"metadata", "reply_count", "reply_users", "reply_users_count", "latest_reply", "is_locked", "subscribed"}
 )
 _CHANNEL_TYPES = {"public": "channel", "private": "group", "im": "im"}
+_REACTIONS = {"reacted": "reaction_added", "unreacted": "reaction_removed"}
 _MESSAGE_EVENTS = {"public": "message.channels", "im": "message.im"}
 
 
@@ -71,15 +72,19 @@ def events_of(box: Box, change: Change) -> list[dict[str, Any]]:
     if change.kind == "joined" and "member_joined_channel" in box.subscribed:
         joined = {"type": "member_joined_channel", "channel": channel.id} | change.message
         return [joined | {"channel_type": "C", "team": box.workspace.team_id, "event_ts": channel.next_ts()}]
-    if change.kind == "reacted" and "reaction" in change.message and "reaction_added" in box.subscribed:
-        item = {"type": "message", "channel": channel.id, "ts": change.message["ts"]}
-        added = {
-            "type": "reaction_added",
-            "user": change.message["user"],
-            "reaction": change.message["reaction"],
-        }
-        return [added | {"item": item, "event_ts": channel.next_ts()}]
+    if change.kind in _REACTIONS and change.previous is not None:
+        return _for_reaction(box, channel, _REACTIONS[change.kind], change.message, change.previous)
     return []
+
+
+def _for_reaction(
+    box: Box, channel: Channel, kind: str, message: Message, given: dict[str, Any]
+) -> list[dict[str, Any]]:
+    if kind not in box.subscribed:
+        return []
+    item = {"type": "message", "channel": channel.id, "ts": message["ts"]}
+    author = {"item_user": message["user"]} if message.get("user") else {}
+    return [{"type": kind, **given, **author, "item": item, "event_ts": channel.next_ts()}]
 
 
 def _sendable(message: Message) -> Message:

@@ -4,6 +4,7 @@ import json
 from typing import Any, cast
 
 from playground.api.call import ApiError
+from playground.api.views import pushed, replaced
 from playground.box import Box
 from playground.deliver import Deliverer
 from playground.interact import Outcome, parsed
@@ -41,10 +42,25 @@ async def submit(box: Box, deliverer: Deliverer, user: User, view_id: str, given
     outcome = Outcome(trigger, "", attempt)
     if not attempt.accepted:
         return outcome  # the form stays open, with Slack's "we had some trouble connecting"
-    answer = parsed(attempt.body) or {}
-    if answer.get("response_action") != "errors":
-        close(box, user, view_id)
+    _follow(box, user, view, parsed(attempt.body) or {})
     return outcome
+
+
+def _follow(box: Box, user: User, view: dict[str, Any], answer: dict[str, Any]) -> None:
+    """Do what the app says of a form that was sent off. Without a word it closes. Raises ApiError."""
+    action, given = answer.get("response_action"), cast("dict[str, Any]", answer.get("view") or {})
+    if action == "errors":
+        return
+    if action == "update":
+        replaced(box.workspace, view, given)
+    elif action == "push":
+        pushed(box.workspace, user["id"], given)
+    elif action == "clear":
+        for each in views_of(box, user):
+            del box.workspace.views[each["id"]]
+    else:
+        box.workspace.views.pop(view["id"], None)
+    box.hub.publish("view", {"viewer": user["id"]})
 
 
 def close(box: Box, user: User, view_id: str) -> None:

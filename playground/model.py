@@ -53,6 +53,8 @@ class StoredFile:
     alt_text: str
     created: int = field(default_factory=lambda: int(time.time()))
     data: bytes | None = field(default=None, repr=False)
+    title: str = ""
+    shares: list[tuple[str, str, str | None]] = field(default_factory=list[tuple[str, str, str | None]])
 
     @property
     def kind(self) -> str:

@@ -26,6 +26,7 @@ EventName = Literal[
     "message.im",
     "message.channels",
     "reaction_added",
+    "reaction_removed",
     "member_joined_channel",
     "app_home_opened",
     "tokens_revoked",

@@ -26,7 +26,15 @@ class Change:
     """Something happened: what, where, and what it was before."""
 
     kind: Literal[
-        "posted", "changed", "deleted", "ephemeral", "ephemeral_gone", "joined", "reacted", "channel"
+        "posted",
+        "changed",
+        "deleted",
+        "ephemeral",
+        "ephemeral_gone",
+        "joined",
+        "reacted",
+        "unreacted",
+        "channel",
     ]
     channel: Channel
     message: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -203,6 +211,23 @@ class Workspace:
         entry["users"].append(user_id)
         entry["count"] = len(entry["users"])
         self._tell(Change("reacted", channel, message, {"user": user_id, "reaction": name}))
+        return True
+
+    def unreact(self, channel: Channel, ts: str, user_id: str, name: str) -> bool:
+        """Take a reaction back; False where that person has none there. Raises KeyError."""
+        message = channel.get(ts)
+        if message is None:
+            raise KeyError(ts)
+        entry = next((each for each in message.get("reactions", []) if each["name"] == name), None)
+        if entry is None or user_id not in entry["users"]:
+            return False
+        entry["users"].remove(user_id)
+        entry["count"] = len(entry["users"])
+        if not entry["users"]:
+            message["reactions"].remove(entry)
+        if not message["reactions"]:
+            del message["reactions"]
+        self._tell(Change("unreacted", channel, message, {"user": user_id, "reaction": name}))
         return True
 
     # ephemerals

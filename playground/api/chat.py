@@ -1,4 +1,4 @@
-"""chat.* and reactions.add"""
+"""chat.*"""
 
 import json
 from typing import Any, cast
@@ -180,21 +180,9 @@ def post_ephemeral(call: Call) -> Answer:
     return {"message_ts": row["ts"]}
 
 
-def add_reaction(call: Call) -> Answer:
-    """reactions.add"""
-    channel = writable(call)
-    ts, name = call.required("timestamp", "name")
-    if channel.get(ts) is None:
-        raise ApiError("message_not_found")
-    if not call.workspace.react(channel, ts, call.workspace.app.user_id, name.strip(":")):
-        raise ApiError("already_reacted")
-    return {}
-
-
 METHODS = {
     "chat.postMessage": post_message,
     "chat.update": update,
     "chat.delete": delete,
     "chat.postEphemeral": post_ephemeral,
-    "reactions.add": add_reaction,
 }

@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from playground.api.call import Answer, ApiError, Call
 from playground.api.chat import bot_profile, writable
@@ -55,7 +55,9 @@ def complete_upload(call: Call) -> Answer:
             "team": call.workspace.team_id,
             "bot_profile": bot_profile(call),
         }
-        call.workspace.post(channel, message, thread_ts=thread_ts)
+        posted = call.workspace.post(channel, message, thread_ts=thread_ts)
+        for file, _ in files:
+            file.shares.append((channel.id, posted["ts"], thread_ts))
     return {"files": [{"id": file.id, "title": title} for file, title in files]}
 
 
@@ -64,7 +66,24 @@ def _named(call: Call, given: Any) -> tuple[StoredFile, str]:
     file = call.workspace.files.get(str(entry.get("id")))
     if file is None or file.data is None:
         raise ApiError("file_not_found")
-    return file, str(entry.get("title") or file.name)
+    file.title = str(entry.get("title") or file.name)
+    return file, file.title
+
+
+def info(call: Call) -> Answer:
+    """files.info: a file that has its bytes, and the messages that show it."""
+    (file_id,) = call.required("file")
+    file = call.workspace.files.get(file_id)
+    if file is None or file.data is None:
+        raise ApiError("file_not_found")
+    shares: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for channel_id, ts, thread_ts in file.shares:
+        channel = call.workspace.channels[channel_id]
+        where = shares.setdefault("public" if channel.kind == "public" else "private", {})
+        share = {"ts": ts, "channel_name": channel.name, "team_id": call.workspace.team_id}
+        where.setdefault(channel_id, []).append(share | ({"thread_ts": thread_ts} if thread_ts else {}))
+    shown = _shown(call, file, file.title or file.name)
+    return {"file": shown | {"shares": shares}, "comments": [], "response_metadata": {"next_cursor": ""}}
 
 
 def _shown(call: Call, file: StoredFile, title: str) -> dict[str, Any]:
@@ -100,7 +119,7 @@ class Files:
         return [web.post("/upload/{secret}", self.upload), web.get("/files/{file_id}", self.download)]
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
-        """Raw bytes, no token: the address is the secret, and good once."""
+        """The bytes, raw or as the file of a form; no token: the address is the secret, and good once."""
         fault = self.box.faults.take("upload")
         if fault is not None and fault.kind == "status":
             return web.Response(status=fault.status, text="upstream connect error")
@@ -110,7 +129,7 @@ class Files:
         file = self.box.workspace.files.get(self.box.upload_urls.get(request.match_info["secret"], ""))
         if file is None:
             return web.Response(status=404, text="no_such_url")
-        data = await request.read()
+        data = await _bytes_of(request.clone(client_max_size=FILE_BYTES))
         if len(data) != file.length:
             return web.Response(status=400, text="length_mismatch")
         del self.box.upload_urls[request.match_info["secret"]]
@@ -129,4 +148,26 @@ class Files:
         return web.Response(body=file.data, content_type=_TYPES[file.kind], headers=headers)
 
 
-METHODS = {"files.getUploadURLExternal": get_upload_url, "files.completeUploadExternal": complete_upload}
+async def _bytes_of(request: web.BaseRequest) -> bytes:
+    if request.content_type != "multipart/form-data":
+        return await request.read()
+    async for part in await request.multipart():
+        if isinstance(part, BodyPartReader) and part.filename is not None:
+            return await _within(part)
+    return b""
+
+
+async def _within(part: BodyPartReader) -> bytes:
+    data = bytearray()
+    while chunk := await part.read_chunk():
+        data += chunk
+        if len(data) > FILE_BYTES:
+            raise web.HTTPRequestEntityTooLarge(FILE_BYTES, len(data))
+    return bytes(data)
+
+
+METHODS = {
+    "files.getUploadURLExternal": get_upload_url,
+    "files.completeUploadExternal": complete_upload,
+    "files.info": info,
+}

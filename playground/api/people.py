@@ -1,10 +1,6 @@
-"""users.*, bots.info, team.info, auth.*, apps.*, views.*"""
-
-import secrets
-from typing import Any, cast
+"""users.*, bots.info, team.info, auth.*, apps.*, api.test"""
 
 from playground.api.call import SCOPES, Answer, ApiError, Call, page_of
-from playground.api.chat import checked_blocks
 from playground.api.conversations import conversation
 from playground.channel import now_us
 
@@ -30,6 +26,13 @@ def bots_info(call: Call) -> Answer:
     if bot is None:
         raise ApiError("bot_not_found")
     return {"bot": bot}
+
+
+def api_test(call: Call) -> Answer:
+    """api.test: says what it was given; with `error` that error. Needs no token."""
+    if (code := call.text("error")) is not None:
+        raise ApiError(code, args=call.arguments)
+    return {"args": call.arguments}
 
 
 def _address(call: Call) -> str:
@@ -78,53 +81,6 @@ def connections_open(call: Call) -> Answer:
     return {"url": f"{base}/link/?ticket={ticket}&app_id={call.workspace.app.app_id}"}
 
 
-def _view(call: Call) -> dict[str, Any]:
-    view = call.nested("view")
-    if not isinstance(view, dict):
-        raise ApiError(
-            "invalid_arguments", response_metadata={"messages": ["[ERROR] missing required field: view"]}
-        )
-    given = cast("dict[str, Any]", view)
-    view_id = f"V0{secrets.token_hex(5).upper()}"
-    return {
-        "id": view_id,
-        "team_id": call.workspace.team_id,
-        "type": given.get("type", "modal"),
-        "title": given.get("title"),
-        "blocks": checked_blocks(given.get("blocks")) or [],
-        "submit": given.get("submit"),
-        "close": given.get("close"),
-        "private_metadata": given.get("private_metadata", ""),
-        "callback_id": given.get("callback_id", ""),
-        "state": {"values": {}},
-        "hash": f"{now_us()}.{secrets.token_hex(4)}",
-        "root_view_id": view_id,
-        "previous_view_id": None,
-        "app_id": call.workspace.app.app_id,
-        "bot_id": call.workspace.app.bot_id,
-    }
-
-
-def views_open(call: Call) -> Answer:
-    """views.open: needs a trigger_id, three seconds old at most, once."""
-    (trigger,) = call.required("trigger_id")
-    if (code := call.box.use_trigger(trigger)) is not None:
-        raise ApiError(code)
-    view = _view(call)
-    viewer = call.box.trigger_users.get(trigger, "")
-    call.workspace.views[view["id"]] = view | {"viewer": viewer}
-    call.box.hub.publish("view", {"viewer": viewer})
-    return {"view": view}
-
-
-def views_publish(call: Call) -> Answer:
-    """views.publish: one home per user. Stored only."""
-    user = call.user("user_id")
-    view = _view(call)
-    call.workspace.homes[user["id"]] = view
-    return {"view": view}
-
-
 def users_conversations(call: Call) -> Answer:
     """users.conversations: the public channels that the bot is in."""
     if (call.text("types") or "public_channel") != "public_channel":
@@ -139,6 +95,7 @@ def users_conversations(call: Call) -> Answer:
 
 
 METHODS = {
+    "api.test": api_test,
     "users.conversations": users_conversations,
     "users.list": users_list,
     "users.info": users_info,
@@ -147,6 +104,4 @@ METHODS = {
     "auth.test": auth_test,
     "auth.revoke": auth_revoke,
     "apps.connections.open": connections_open,
-    "views.open": views_open,
-    "views.publish": views_publish,
 }

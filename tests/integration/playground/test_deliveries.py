@@ -245,3 +245,17 @@ async def test_a_reset_brings_the_seeded_history_back(control: Control, running:
     assert running.workspace.counts() == before
     posted = await mention(control)
     assert posted["event_ids"]
+
+
+async def test_reactions_are_told_where_asked_for(control: Control, receiver: Receiver) -> None:
+    posted = await control.post("messages", user="bram", channel="general", text="a release!")
+    reaction = {"channel": "general", "ts": posted["ts"], "name": "tada"}
+    await control.post("reactions", user="ada", **reaction)
+    await control.post("drain")
+    assert receiver.events() == []
+    await control.post("subscribe", events=["reaction_added"])
+    await control.post("reactions", user="bram", **reaction)
+    await control.post("drain")
+    (event,) = receiver.events()
+    assert (event["type"], event["user"], event["reaction"]) == ("reaction_added", "U0BRAM", "tada")
+    assert (event["item"]["ts"], event["item_user"]) == (posted["ts"], "U0BRAM")
