@@ -9,7 +9,7 @@ from playground.api.call import ApiError
 from playground.box import Box
 from playground.control import Body, answer
 from playground.deliver import Deliverer
-from playground.forms import Given, close, run_shortcut, submit, views_of
+from playground.forms import Given, close, run_message_shortcut, run_shortcut, submit, views_of
 from playground.model import User
 
 
@@ -27,6 +27,8 @@ class Leaving(Body):
 class Shortcut(Body):
     user: str
     callback_id: str
+    channel: str | None = None
+    message_ts: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,16 @@ class FormControl:
         return answer()
 
     async def shortcut(self, request: web.Request) -> web.Response:
-        """A person runs one of the app's shortcuts."""
+        """A person runs one of the app's shortcuts, global or a message's."""
         body = Shortcut.model_validate_json(await request.read())
-        outcome = await run_shortcut(self.box, self.deliverer, self._user(body.user), body.callback_id)
+        user = self._user(body.user)
+        if body.channel is None or body.message_ts is None:
+            outcome = await run_shortcut(self.box, self.deliverer, user, body.callback_id)
+        else:
+            channel = self.box.workspace.find_channel(body.channel)
+            if channel is None:
+                raise ApiError("channel_not_found")
+            outcome = await run_message_shortcut(
+                self.box, self.deliverer, user, body.callback_id, channel, body.message_ts
+            )
         return answer(**outcome.shown())

@@ -6,8 +6,9 @@ from typing import Any, cast
 from playground.api.call import ApiError
 from playground.api.views import pushed, replaced
 from playground.box import Box
+from playground.channel import Channel
 from playground.deliver import Deliverer
-from playground.interact import Outcome, parsed
+from playground.interact import Outcome, channel_name, parsed
 from playground.model import User
 from playground.state import trigger_id
 
@@ -25,6 +26,29 @@ async def run_shortcut(box: Box, deliverer: Deliverer, user: User, callback_id: 
     box.note_trigger(trigger, user["id"])
     payload = _common(box, user, "shortcut", trigger) | {"callback_id": callback_id, "action_ts": "1.000001"}
     return Outcome(trigger, "", await deliverer.send_form("interactivity", {"payload": json.dumps(payload)}))
+
+
+async def run_message_shortcut(
+    box: Box, deliverer: Deliverer, user: User, callback_id: str, channel: Channel, ts: str
+) -> Outcome:
+    """A shortcut of a message: it comes with the message, and with a response_url. Raises ApiError."""
+    message = channel.get(ts)
+    if message is None or user["id"] not in channel.members:
+        raise ApiError("message_not_found")
+    trigger = trigger_id()
+    box.note_trigger(trigger, user["id"])
+    target = box.response_target(channel.id, user["id"], thread_ts=message.get("thread_ts"))
+    response_url = box.new_response_url(target)
+    payload = _common(box, user, "message_action", trigger) | {
+        "callback_id": callback_id,
+        "action_ts": channel.next_ts(),
+        "message_ts": ts,
+        "channel": {"id": channel.id, "name": channel_name(channel)},
+        "message": message,
+        "response_url": response_url,
+    }
+    fields = {"payload": json.dumps(payload, ensure_ascii=False)}
+    return Outcome(trigger, response_url, await deliverer.send_form("interactivity", fields))
 
 
 async def submit(box: Box, deliverer: Deliverer, user: User, view_id: str, given: Given) -> Outcome:

@@ -34,7 +34,8 @@ class Outcome:
         }
 
 
-def _channel_name(channel: Channel) -> str:
+def channel_name(channel: Channel) -> str:
+    """As payloads have it."""
     return {"im": "directmessage", "private": "privategroup"}.get(channel.kind, channel.name)
 
 
@@ -64,7 +65,7 @@ async def run_command(
         "team_id": workspace.team_id,
         "team_domain": workspace.domain,
         "channel_id": channel.id,
-        "channel_name": _channel_name(channel),
+        "channel_name": channel_name(channel),
         "user_id": user["id"],
         "user_name": user["name"],
         "command": command,
@@ -135,6 +136,8 @@ async def press(
     if message is None:
         raise ApiError("message_not_found")
     block_id, element = find_element(message.get("blocks") or [], action_id, value)
+    if user["id"] not in element.get("visible_to_user_ids", [user["id"]]):
+        raise ApiError("action_not_found")  # Slack does not show it to them
     trigger = trigger_id()
     box.note_trigger(trigger, user["id"])
     is_ephemeral = ephemeral is not None
@@ -168,7 +171,7 @@ async def press(
         "team": None if box.is_org_wide else {"id": workspace.team_id, "domain": workspace.domain},
         "enterprise": {"id": box.settings.enterprise_id} if box.settings.enterprise_id else None,
         "is_enterprise_install": box.is_org_wide,
-        "channel": {"id": channel.id, "name": _channel_name(channel)},
+        "channel": {"id": channel.id, "name": channel_name(channel)},
         "state": {"values": {}},
         "response_url": response_url,
         "actions": [{**action, "block_id": block_id, "action_ts": pressed_at}],

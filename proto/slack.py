@@ -186,6 +186,18 @@ class Named(Body):
     id: str
 
 
+class Place(Body):
+    """The channel that a message's shortcut was used in."""
+
+    id: ChannelId
+
+
+class Spot(Body):
+    """The message that it was used on."""
+
+    ts: Ts
+
+
 class Presser(Body):
     """Who pressed it."""
 
@@ -224,7 +236,8 @@ class View(Body):
 
 
 class Interaction(Body):
-    """A button pressed (``block_actions``), a form sent off (``view_submission``), or a ``shortcut``."""
+    """A button pressed (``block_actions``), a form sent off (``view_submission``), a ``shortcut``, or one of a message
+    (``message_action``)."""
 
     kind: Literal["interaction"] = "interaction"
     type: str
@@ -234,10 +247,22 @@ class Interaction(Body):
     user: Presser
     trigger_id: EventId
     container: Container = Container()
+    channel: Place | None = None
+    message: Spot | None = Field(default=None, description="Of a shortcut: the message it was used on.")
     response_url: ResponseUrl = Field(default="", repr=False)
     actions: tuple[Action, ...] = ()
     callback_id: str = Field(default="", max_length=255, description="Of a shortcut.")
     view: View | None = None
+
+    @property
+    def channel_id(self) -> str | None:
+        """Where it was pressed; a form and a global shortcut have no place."""
+        return self.container.channel_id or (self.channel.id if self.channel else None)
+
+    @property
+    def message_ts(self) -> str | None:
+        """On which message."""
+        return self.container.message_ts or (self.message.ts if self.message else None)
 
     @property
     def team_id(self) -> str:

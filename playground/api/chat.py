@@ -32,6 +32,36 @@ def writable(call: Call, name: str = "channel") -> Channel:
     return channel
 
 
+# Which elements a block may have, and how many.
+_ELEMENTS: dict[str, tuple[frozenset[str] | None, int]] = {
+    "actions": (None, 25),
+    "context_actions": (frozenset({"feedback_buttons", "icon_button"}), 5),
+}
+LABEL_LIMIT, VALUE_LIMIT, ACTION_ID_LIMIT = 75, 2_000, 255
+
+
+def _check_elements(block: dict[str, Any]) -> None:
+    """Buttons within Slack's limits. Raises ApiError."""
+    kinds, most = _ELEMENTS[block["type"]]
+    elements: Any = block.get("elements")
+    if not isinstance(elements, list) or not 0 < len(cast("list[Any]", elements)) <= most:
+        raise ApiError("invalid_blocks")
+    for element in cast("list[Any]", elements):
+        if not isinstance(element, dict):
+            raise ApiError("invalid_blocks")
+        known = cast("dict[str, Any]", element)
+        if kinds is not None and known.get("type") not in kinds:
+            raise ApiError("invalid_blocks")
+        sides = [known, known.get("positive_button") or {}, known.get("negative_button") or {}]
+        labels = [str((each.get("text") or {}).get("text", "")) for each in sides]
+        if (
+            max(map(len, labels)) > LABEL_LIMIT
+            or any(len(str(each.get("value") or "")) > VALUE_LIMIT for each in sides)
+            or len(str(known.get("action_id") or "")) > ACTION_ID_LIMIT
+        ):
+            raise ApiError("invalid_blocks")
+
+
 def checked_blocks(blocks: Any) -> list[dict[str, Any]] | None:
     """Blocks within Slack's limits, None where there are none."""
     if blocks in (None, [], ""):
@@ -48,6 +78,8 @@ def checked_blocks(blocks: Any) -> list[dict[str, Any]] | None:
             length = len(str(cast("dict[str, Any]", text).get("text", "")))
             if not 0 < length <= SECTION_LIMIT:
                 raise ApiError("invalid_blocks")
+        if copied["type"] in _ELEMENTS:
+            _check_elements(copied)
         copied.setdefault("block_id", f"b{number}")
         checked.append(copied)
     if len(checked) > BLOCKS_LIMIT:

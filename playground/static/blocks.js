@@ -1,6 +1,7 @@
 // Block Kit, as much of it as an assistant uses. What is unknown says so and breaks nothing.
 import { element } from "./dom.js";
 import { markdown, mrkdwn, plain } from "./mrkdwn.js";
+import { state } from "./state.js";
 
 function textOf(object) {
   if (!object) return null;
@@ -33,6 +34,7 @@ function elementOf(part, press) {
     const sides = [[part.positive_button, "👍"], [part.negative_button, "👎"]].filter(([side]) => side);
     return sides.map(([side, label]) => button({ ...part, value: side.value }, press, side.text?.text ?? label));
   }
+  if (part.visible_to_user_ids && !part.visible_to_user_ids.includes(state.viewer)) return null;
   if (part.type === "icon_button") return button(part, press, part.icon === "trash" ? "🗑" : part.text?.text);
   if (part.type === "mrkdwn" || part.type === "plain_text") return textOf(part);
   return element("span", { class: "unsupported" }, `[${part.type}]`);

@@ -22,6 +22,7 @@ from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.slack import Slack
 from services.gateway.core.routing import Lateness
 from services.gateway.core.rules import Rules
+from services.gateway.handlers.answer_button import AnswerButtons
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.button import Buttons
 from services.gateway.handlers.choosing import Chooser
@@ -45,6 +46,7 @@ from services.gateway.handlers.training import TrainingFlow
 from services.gateway.handlers.withdrawing import Consents
 from services.gateway.repository import (
     Endings,
+    Feedback,
     Outbox,
     Personas,
     Questions,
@@ -82,7 +84,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         lifecycle.not_ready("waiting for the bus")
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="gateway"))
         desk = make_desk(settings, database, connection.bus, slack, session, storage, box)
-        room = Room.furnish(desk, lifecycle, settings, Endings(database))
+        room = Room.furnish(desk, lifecycle, settings, Endings(database), Feedback(database))
         room.bind(connection, settings)
         await connection.broker.start()
         ways_in = await stack.enter_async_context(
@@ -180,7 +182,14 @@ class Room:
     persona_requests: PersonaRequests
 
     @classmethod
-    def furnish(cls, desk: Desk, lifecycle: Lifecycle, settings: GatewaySettings, endings: Endings) -> "Room":
+    def furnish(
+        cls,
+        desk: Desk,
+        lifecycle: Lifecycle,
+        settings: GatewaySettings,
+        endings: Endings,
+        feedback: Feedback,
+    ) -> "Room":
         """Put the handlers together."""
         poster = Poster(desk, PostingMetrics(lifecycle.registry))
         asker = Asker(desk)
@@ -200,13 +209,13 @@ class Room:
             opener,
         )
         menus = Menus(desk, poster, opener, commands)
-        buttons = Buttons(desk, flow, poster, consents)
+        buttons = Buttons(desk, flow, poster, consents, AnswerButtons(desk, asker, poster, feedback))
         return cls(
             installer,
             asker,
             poster,
             SlackEvents(desk, installer, mentions, commands, buttons, menus, Lives(desk, endings)),
-            Answers(desk, asker, poster),
+            Answers(desk, asker, poster, feedback),
             Facts(desk, flow, reports),
             PersonaRequests(desk, flow, poster, chooser),
         )

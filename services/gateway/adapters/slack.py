@@ -235,12 +235,22 @@ class SlackWorkspace:
     async def fetch_people(self) -> list[Person]:
         """Everybody of the workspace."""
         now = asyncio.get_running_loop().time()
-        found: list[Person] = []
+        people = [self._remember(each, now) for each in await self._members()]
+        return [person for person in people if person is not None]
+
+    async def fetch_admins(self) -> list[str]:
+        """Who may decide about everybody's personas."""
+        people = [
+            asker_of(each, str(each.get("id") or ""), self.bot.team_id) for each in await self._members()
+        ]
+        return [each.user_id for each in people if each.is_admin]
+
+    async def _members(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
         cursor: str | None = None
         for _ in range(MOST_PAGES):
             answer = await self._call("users.list", limit=PAGE, cursor=cursor)
-            people = [self._remember(each, now) for each in answer.get("members") or []]
-            found += [person for person in people if person is not None]
+            found += answer.get("members") or []
             cursor = _next_cursor(answer)
             if cursor is None:
                 break

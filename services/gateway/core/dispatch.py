@@ -9,6 +9,7 @@ from typing import Final
 from services.gateway.core.outbox import OutboxRow
 
 MOST_SENDS: Final = 3
+MOST_REWRITES: Final = 100  # the same text in the same message: harmless, so Slack may be away for long
 GIVE_UP_LOOKING_S: Final = 24 * 3600.0
 
 

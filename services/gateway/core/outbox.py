@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
+EPHEMERAL: Final = "ephemeral"  # in place of a ts: said to one person alone
+TAKEN_AWAY: Final = "gone"  # in place of a ts: a message that an answer made anew has no use for
 Kind = Literal["reply", "notice", "progress", "question", "report"]
 
 
@@ -33,6 +35,9 @@ class NewRow:
     deadline_s: float | None = None
     note: str | None = None
     response_url: str | None = field(default=None, repr=False)  # sealed: then only `asked_by` sees it
+    replaces: UUID | None = (
+        None  # the answer in whose messages it is to stand; the response_url hears why not
+    )
     body: dict[str, Any] | None = field(default=None, repr=False)
 
 
@@ -56,6 +61,8 @@ class OutboxRow:
     created_at: datetime
     deadline_at: datetime | None
     age_s: float  # since the last send began
+    replaces: UUID | None
+    run_id: UUID | None
     response_url: str | None = field(repr=False)
     body: dict[str, Any] | None = field(repr=False)
     question: dict[str, Any] | None = field(repr=False)
@@ -63,7 +70,17 @@ class OutboxRow:
     @property
     def is_ephemeral(self) -> bool:
         """Seen by one person, and it leaves no trace to look for."""
-        return self.response_url is not None
+        return self.response_url is not None and self.replaces is None
+
+    @property
+    def is_on_show(self) -> bool:
+        """It stands in a channel, for all that we know."""
+        return self.state == "sent" and (self.message_ts or EPHEMERAL) not in (EPHEMERAL, TAKEN_AWAY)
+
+    @property
+    def rewrites(self) -> str | None:
+        """The ts of the message in which this is to stand: the same twice is the same, so it may be done again."""
+        return (self.body or {}).get("rewrites")
 
     @property
     def picture(self) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """What is posted: model output made harmless, split, and marked as an AI's."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from doppel.slack import mrkdwn
@@ -10,6 +10,8 @@ from services.gateway.core.thread import Voice
 
 PART_LIMIT: Final = 3000  # characters after escaping: a section's limit
 MAX_PARTS: Final = 10
+TEXT_LIMIT: Final = 3900  # of a message that is rewritten: above 4,000 Slack refuses it
+MOST_SECTIONS: Final = 4  # of a message: with more it may become too long for Slack
 MAX_MESSAGES: Final = 5  # of a persona in a row; what comes after them goes into the last
 METADATA_TYPE: Final = "doppel_reply"
 EMPTY: Final = "I have nothing to say to that."
@@ -67,6 +69,31 @@ def ai_label(name: str) -> str:
     """What stands under every imitated message."""
     shown = mrkdwn.defuse(name)[:80]
     return f"AI-generated in {shown}'s style, not written by {shown}"
+
+
+def in_place_of(posts: Sequence[Post], targets: Sequence[str]) -> list[Post]:
+    """The same posts in messages that are there already. What has no message goes into the last; what is over, goes.
+
+    `targets`: the messages' ts, oldest first, at least one.
+    """
+    kept = list(posts[: len(targets)])
+    if len(posts) > len(targets):
+        kept[-1] = _merged(posts[len(targets) - 1 :])
+    surplus = [{"rewrites": ts, "text": "", "is_gone": True} for ts in targets[len(kept) :]]
+    rewritten = [
+        {"text": each["text"], "blocks": each.get("blocks"), "rewrites": ts}
+        for each, ts in zip(kept, targets, strict=False)
+    ]
+    return rewritten + surplus
+
+
+def _merged(posts: Sequence[Post]) -> Post:
+    """Several as one: every section, under the label of the last."""
+    text = mrkdwn.split("\n\n".join(str(each["text"]) for each in posts), TEXT_LIMIT)[0]
+    sections = [section(str(each["text"])) for each in posts[:MOST_SECTIONS]]
+    last: list[dict[str, Any]] = posts[-1].get("blocks") or []
+    foot = [block for block in last if block["type"] != "section"]
+    return {"text": text, "blocks": [*sections, *foot]}
 
 
 def render_sentence(sentence: str, names: Mapping[str, str]) -> Post:

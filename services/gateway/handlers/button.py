@@ -1,7 +1,8 @@
-"""*Allow* and *No*: only the person asked may press them, and each press is one row in the ledger."""
+"""Buttons. *Allow* and *No*: only the person asked may press them, and each press is one row in the ledger."""
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from doppel.slack.client import SlackRefused
@@ -11,8 +12,10 @@ from services.gateway.core.consent import ALLOW, DENY, OWN, render_asker_told, r
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.reply import Post
 from services.gateway.core.routing import Installed
-from services.gateway.handlers.desk import Desk, make_notice
+from services.gateway.handlers.answer_button import AnswerButtons
+from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.posting import Poster
+from services.gateway.handlers.pressed import tell_presser
 from services.gateway.handlers.training import TrainingFlow
 from services.gateway.handlers.withdrawing import Consents
 from services.gateway.repository import Training
@@ -28,9 +31,12 @@ class Buttons:
     flow: TrainingFlow
     poster: Poster
     consents: Consents
+    answers: AnswerButtons
 
-    async def on_interaction(self, pressed: Interaction, installed: Installed) -> None:
+    async def on_interaction(self, pressed: Interaction, installed: Installed, received_at: datetime) -> None:
         """Record the answer, act on it, show it."""
+        if await self.answers.on_interaction(pressed, installed, received_at):
+            return
         for action in pressed.actions:
             if action.action_id in (ALLOW, DENY):
                 await self._on_consent(pressed, action, installed)
@@ -46,10 +52,12 @@ class Buttons:
             return
         training = await self._training(action, team_id)
         if training is None:
-            await self._refuse(pressed, installed, "That question is no longer open.")
+            await tell_presser(self.desk, self.poster, pressed, installed, "That question is no longer open.")
             return
         if pressed.user.id != training.user_id:
-            await self._refuse(pressed, installed, f"Only <@{training.user_id}> can answer that.")
+            await tell_presser(
+                self.desk, self.poster, pressed, installed, f"Only <@{training.user_id}> can answer that."
+            )
             return
         agrees = await self.consents.record(
             installed, training.user_id, granted=granted, source_key=source_key, also=training
@@ -102,17 +110,3 @@ class Buttons:
                 await self.desk.at(installed).update(place.channel_id, place.message_ts, post)
         except SlackRefused as error:
             log.warning("the question was not changed", extra={"reason": error.reason})
-
-    async def _refuse(self, pressed: Interaction, installed: Installed, sentence: str) -> None:
-        place = pressed.container
-        row = await make_notice(
-            self.desk,
-            installed,
-            channel=place.channel_id or "",
-            trigger=f"{place.message_ts or ''}#{pressed.trigger_id}",
-            asked_by=pressed.user.id,
-            response_url=pressed.response_url,
-            post=await self.desk.sentence(installed.bot.team_id, sentence),
-        )
-        await self.desk.outbox.receive(pressed.api_app_id, pressed.trigger_id, row)
-        await self.poster.post_due(row.request_id)

@@ -10,12 +10,11 @@ from doppel.storage import ObjectMissing
 from doppel.transient import is_transient
 from proto.errors import ArtifactCorrupt
 from services.gateway.adapters.slack import SlackWorkspace
-from services.gateway.core.outbox import OutboxRow
+from services.gateway.core.outbox import EPHEMERAL, TAKEN_AWAY, OutboxRow
 from services.gateway.core.reply import is_marked, metadata
 from services.gateway.core.report import shows_file
 from services.gateway.handlers.desk import Desk
 
-EPHEMERAL: Final = "ephemeral"
 LOOK_BACK_S: Final = 60.0  # Slack's clock and the database's may differ
 PICTURE_BYTES: Final = 8 * 1024 * 1024
 AWAY_S: Final = 5.0
@@ -30,13 +29,23 @@ class Carrier:
     async def deliver(self, slack: SlackWorkspace, row: OutboxRow) -> str:
         """Put it where it belongs; returns by what it is found again."""
         body = dict(row.body or {})
-        if row.response_url is not None:
+        if row.rewrites is not None:
+            return await self._rewrite(slack, row.key.channel, row.rewrites, body)
+        if row.is_ephemeral:
             await self._say_to_one(row, body)
             return EPHEMERAL
         if row.picture is not None:
             return await self._share(slack, row, row.picture)
         mark = metadata(str(row.request_id), row.key.part)
         return await slack.post(row.key.channel, body, thread_ts=row.thread_ts, metadata=mark)
+
+    async def _rewrite(self, slack: SlackWorkspace, channel: str, ts: str, body: dict[str, Any]) -> str:
+        """In place of what stands there. Name and picture stay as they were posted, and so does our mark."""
+        if body.get("is_gone"):
+            await slack.delete(channel, ts)
+            return TAKEN_AWAY
+        await slack.update(channel, ts, {"text": body["text"], "blocks": body.get("blocks")})
+        return ts
 
     async def _say_to_one(self, row: OutboxRow, body: dict[str, Any]) -> None:
         if self.desk.box is None or row.response_url is None:

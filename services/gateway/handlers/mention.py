@@ -8,7 +8,6 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter
 
-from doppel.slack.client import SlackRefused
 from proto.body import derived_id
 from proto.errors import DoppelError
 from proto.generate import GenerateRequest
@@ -17,12 +16,12 @@ from services.gateway.adapters.slack import SlackWorkspace
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.rights import is_full_member
 from services.gateway.core.routing import IN_TIME, Answer, Ignore, Installed, Lateness, route
-from services.gateway.core.thread import Question, Voice, bounded, people_in, read_question, turns_of
+from services.gateway.core.thread import Question, Voice, read_question
 from services.gateway.core.voice import select_voice
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.desk import Desk
-from services.gateway.handlers.people import fetch_names
 from services.gateway.handlers.posting import Poster
+from services.gateway.handlers.thinking import Said, Thinker
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +47,11 @@ class Mentions:
     poster: Poster
     metrics: MentionMetrics
     lateness: Lateness = IN_TIME
+
+    @property
+    def thinker(self) -> Thinker:
+        """From what was said to what the engine is asked."""
+        return Thinker(self.desk)
 
     async def on_event(self, envelope: EventCallback, installed: Installed) -> None:
         """One event: nothing, or a question that will be answered exactly once."""
@@ -81,26 +85,17 @@ class Mentions:
 
     async def _think(self, decision: Answer, installed: Installed, key: Key, request_id: UUID) -> None:
         """Decide who answers, read the thread, and keep the question in the row."""
-        said, team_id = decision.utterance, installed.bot.team_id
+        utterance, team_id = decision.utterance, installed.bot.team_id
         slack = self.desk.at(installed)
-        question = read_question(said.text, installed.bot.user_id)
-        thread = await self._thread(slack, decision)
-        names = await fetch_names(slack, [decision.user_id, *people_in(thread, question.text)])
+        question = read_question(utterance.text, installed.bot.user_id)
+        said = Said(decision.user_id, question.text, utterance.channel, utterance.ts, utterance.thread_ts)
+        thread = await self.thinker.read(installed, said.channel, said.thread_ts) if said.thread_ts else []
         try:
             voice = await self._voice(slack, decision, question, team_id)
         except DoppelError as error:
             await self._say(request_id, await self.desk.sentence(team_id, str(error)))
             return
-        turns = turns_of(
-            thread,
-            question.text,
-            decision.user_id,
-            bot=installed.bot,
-            voice=voice,
-            names=names,
-            channel=said.channel,
-            question_ts=said.ts,
-        )
+        turns = await self.thinker.turns(installed, said, thread, voice)
         if not turns:
             await self._say(request_id, await self.desk.sentence(team_id, SAY_SOMETHING))
             return
@@ -134,18 +129,3 @@ class Mentions:
         chosen = await desk.voices.fetch(team_id)
         user_id = select_voice(list(active), chosen, channel=decision.utterance.channel, named=named)
         return itself if user_id is None else Voice(user_id, active[user_id].name)
-
-    async def _thread(self, slack: SlackWorkspace, decision: Answer) -> list[Any]:
-        """What was said before in the thread, bounded. Where we may not read, the question stands alone."""
-        said = decision.utterance
-        if said.thread_ts is None:
-            return []
-        try:
-            found = await slack.fetch_thread(said.channel, said.thread_ts)
-        except SlackRefused as error:
-            log.warning("thread not read", extra={"channel": said.channel, "reason": error.reason})
-            return []
-        limits = self.desk.limits
-        return list(
-            bounded(found, said.ts, messages=limits.thread_messages, characters=limits.thread_characters)
-        )

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry, Counter
 from doppel.slack.client import SlackAway, SlackRefused, SlackUnknown
 from proto.errors import NoConsent
 from services.gateway.adapters.slack import SlackWorkspace
-from services.gateway.core.dispatch import MOST_SENDS, Resolution, resolve_unseen
-from services.gateway.core.outbox import OutboxRow
-from services.gateway.handlers.delivery import EPHEMERAL, Carrier, now_s
+from services.gateway.core.dispatch import MOST_REWRITES, MOST_SENDS, Resolution, resolve_unseen
+from services.gateway.core.outbox import EPHEMERAL, TAKEN_AWAY, OutboxRow
+from services.gateway.handlers.delivery import Carrier, now_s
 from services.gateway.handlers.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -118,10 +118,11 @@ class Poster:
 
     async def _sent(self, slack: SlackWorkspace, row: OutboxRow, ts: str) -> None:
         """Write down that it is out. The first ts that was written down stays; a later copy goes."""
-        again_s = self.desk.clocks.settle_s if row.attempt > 1 else None
+        may_be_double = row.attempt > 1 and row.rewrites is None
+        again_s = self.desk.clocks.settle_s if may_be_double else None
         winner = await self.desk.outbox.sent(row, ts, repair_after_s=again_s)
         self._count(row, "sent")
-        if winner != ts and ts != EPHEMERAL:
+        if winner != ts and ts not in (EPHEMERAL, TAKEN_AWAY):
             await self._take_away(slack, row, ts)
 
     async def _refused(self, slack: SlackWorkspace, row: OutboxRow, error: SlackRefused) -> None:
@@ -181,8 +182,8 @@ class Poster:
         if installed is None:
             await self._give_up(row, "not_installed")
             return True
-        if row.is_ephemeral:
-            await self._say_again(row, claimed_at)
+        if row.rewrites is not None or row.is_ephemeral:
+            await self._do_again(row, claimed_at)
             return True
         slack = self.desk.at(installed)
         try:
@@ -215,9 +216,10 @@ class Poster:
             case Resolution.LOOK_LATER:
                 pass
 
-    async def _say_again(self, row: OutboxRow, claimed_at: float) -> None:
-        """An ephemeral sentence leaves no trace to look for; said twice it is only seen by who asked."""
-        if row.attempt >= MOST_SENDS:
+    async def _do_again(self, row: OutboxRow, claimed_at: float) -> None:
+        """What needs no look: a message rewritten twice is the same, and words for one person leave no trace."""
+        most = MOST_REWRITES if row.rewrites is not None else MOST_SENDS
+        if row.attempt >= most:
             await self._give_up(row, "never_confirmed")
         elif await self.desk.outbox.resend(row):
             await self._send(replace(row, attempt=row.attempt + 1), claimed_at)

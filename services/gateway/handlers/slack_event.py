@@ -55,4 +55,4 @@ class SlackEvents:
             else:
                 received_at = event.received_at or delivery.stored_at
                 if not await self.menus.on_interaction(payload, installed, received_at):
-                    await self.buttons.on_interaction(payload, installed)
+                    await self.buttons.on_interaction(payload, installed, received_at)

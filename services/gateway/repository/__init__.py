@@ -2,6 +2,7 @@
 
 from services.gateway.repository.catch_ups import CatchUp, CatchUps
 from services.gateway.repository.endings import Ended, Endings
+from services.gateway.repository.feedback import Feedback
 from services.gateway.repository.oauth_states import OAuthStates
 from services.gateway.repository.outbox import Outbox
 from services.gateway.repository.personas import ActivePersona, Personas
@@ -19,6 +20,7 @@ __all__ = [
     "CatchUps",
     "Ended",
     "Endings",
+    "Feedback",
     "OAuthStates",
     "Outbox",
     "Personas",

@@ -36,7 +36,8 @@ class Endings:
         async with self._database.transaction() as connection:
             posts = await connection.fetch(
                 """update gateway.outbox
-                   set state = 'failed', body = jsonb_build_object('failed', $2::text), response_url = null
+                   set state = 'failed', body = jsonb_build_object('failed', $2::text), response_url = null,
+                       replaces = null
                    where team_id = $1 and state = 'pending' returning request_id, asked_at""",
                 team_id,
                 code,

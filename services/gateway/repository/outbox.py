@@ -14,8 +14,8 @@ from services.gateway.core.outbox import Key, NewRow, OutboxRow
 
 _INSERT = """
     insert into gateway.outbox (api_app_id, channel, trigger, part, team_id, request_id, kind, thread_ts, trigger_ts,
-                                asked_by, user_id, note, body, deadline_at, response_url)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now() + make_interval(secs => $14), $15)
+                                asked_by, user_id, note, body, deadline_at, response_url, replaces)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now() + make_interval(secs => $14), $15, $16)
     on conflict do nothing"""
 
 
@@ -142,7 +142,8 @@ class Outbox:
         """Say something else instead, now: the claimed message may not go out (any more)."""
         await self._database.execute(
             """update gateway.outbox
-               set state = 'pending', attempt = attempt - 1, next_at = now(), body = $6, user_id = null
+               set state = 'pending', attempt = attempt - 1, next_at = now(), body = $6, user_id = null,
+                   replaces = null
                 where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                      and fence = $5 and state = 'sending'""",
             *values_of(row.key),
@@ -194,7 +195,8 @@ class Outbox:
         await self._database.execute(
             """with given_up as (
                    update gateway.outbox
-                   set state = 'failed', body = jsonb_build_object('failed', $6::text), response_url = null
+                   set state = 'failed', body = jsonb_build_object('failed', $6::text), response_url = null,
+                       replaces = null
                    where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                      and fence = $5 and state = 'sending' returning 1)
                update gateway.outbox set state = 'failed', body = jsonb_build_object('failed', $6::text)
@@ -238,6 +240,7 @@ def _values(row: NewRow) -> tuple[object, ...]:
         None if row.body is None else dict(row.body),
         row.deadline_s,
         row.response_url,
+        row.replaces,
     )
 
 
@@ -267,5 +270,7 @@ def row_of(record: asyncpg.Record) -> OutboxRow:
         age_s=float(record.get("age_s") or 0),
         body=body,
         question=record["question"],
+        replaces=record["replaces"],
+        run_id=record["run_id"],
         response_url=response_url,
     )

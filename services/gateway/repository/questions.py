@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from doppel.database import Database
 from services.gateway.core.outbox import Key, OutboxRow
@@ -90,30 +91,39 @@ class Questions:
     async def expire(self, body: Mapping[str, Any]) -> int:
         """Answer, with a sentence, what nobody answered in time."""
         tag = await self._database.execute(
-            """update gateway.outbox set body = $1, user_id = null, question = null
+            """update gateway.outbox set body = $1, user_id = null, question = null, replaces = null
                where state = 'pending' and body is null and deadline_at <= now()""",
             dict(body),
         )
         return int(tag.rpartition(" ")[2])
 
-    async def answer(self, row: OutboxRow, bodies: Sequence[Mapping[str, Any]], *, as_persona: bool) -> None:
-        """Commit the answer, all parts or none. Whoever was first stays."""
+    async def answer(
+        self,
+        row: OutboxRow,
+        bodies: Sequence[Mapping[str, Any]],
+        *,
+        as_persona: bool,
+        run_id: UUID | None = None,
+    ) -> None:
+        """Commit the answer, all parts or none. Whoever was first stays. `as_persona`: no plain sentence instead."""
         async with self._database.transaction() as connection:
             tag = await connection.execute(
-                """update gateway.outbox set body = $5, question = null, user_id = case when $6 then user_id end
+                """update gateway.outbox set body = $5, question = null, user_id = case when $6 then user_id end,
+                          replaces = case when $6 then replaces end, run_id = $7
                     where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                       and body is null and state = 'pending'""",
                 *values_of(row.key),
                 dict(bodies[0]),
                 as_persona,
+                run_id,
             )
             if not tag.endswith(" 1"):
                 return
             for part, body in enumerate(bodies[1:], start=1):
                 await connection.execute(
                     """insert into gateway.outbox (api_app_id, channel, trigger, part, team_id, request_id, kind,
-                                                   user_id, asked_by, thread_ts, trigger_ts, body)
-                       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing""",
+                                                   user_id, asked_by, thread_ts, trigger_ts, body, run_id)
+                       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict do nothing""",
                     row.key.api_app_id,
                     row.key.channel,
                     row.key.trigger,
@@ -126,4 +136,5 @@ class Questions:
                     row.thread_ts,
                     row.trigger_ts,
                     dict(body),
+                    run_id,
                 )

@@ -131,6 +131,12 @@ class Trainings:
         )
         return [Training.of(record) for record in records]
 
+    async def asked_by(self, run_id: UUID) -> str | None:
+        """Who had that version trained."""
+        return await self._database.fetchval(
+            "select asked_by from gateway.trainings where run_id = $1", run_id
+        )
+
     async def dataset_summary(self, run_id: UUID) -> DatasetSummary | None:
         """The numbers of what a run learnt from; they are the scraper's."""
         summary = await self._database.fetchval(

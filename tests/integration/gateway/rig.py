@@ -121,7 +121,11 @@ class Engine:
         """As inference would."""
         assert request.request_id
         result = GenerateResult(
-            request_id=request.request_id, team_id=request.team_id, user_id=request.user_id, text=text
+            request_id=request.request_id,
+            team_id=request.team_id,
+            user_id=request.user_id,
+            text=text,
+            run_id=request.adapter and request.adapter.run_id,
         )
         await self.bus.publish(GENERATE_RESULT, result, key=f"{request.request_id}/{outcome}")
 

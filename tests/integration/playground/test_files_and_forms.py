@@ -90,3 +90,54 @@ async def test_a_form_is_the_persons_whose_press_opened_it(
     assert sent["view"]["state"]["values"]["a"]["x"] == {"type": "plain_text_input", "value": "words"}
     assert "viewer" not in sent["view"]
     assert (await control("GET", "views", user="ada"))["views"] == []
+
+
+def under(*elements: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"type": "context_actions", "elements": list(elements)}]
+
+
+async def test_a_button_for_one_person_is_no_button_for_others(
+    control: Control, client: AsyncWebClient, receiver: Receiver
+) -> None:
+    text = {"type": "plain_text", "text": "Not me"}
+    trash = {"type": "icon_button", "icon": "trash", "action_id": "x", "text": text, "value": "v"}
+    posted = await client.chat_postMessage(
+        channel="C0ENG", text="hm", blocks=under(trash | {"visible_to_user_ids": ["U0ADA"]})
+    )
+    where: dict[str, Any] = {"channel": "eng", "message_ts": posted["ts"], "action_id": "x"}
+    assert (await control.post("actions", user="bram", **where))["error"] == "action_not_found"
+    assert (await control.post("actions", user="ada", **where))["status"] == 200
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        [],
+        [{"type": "button", "action_id": "x"}],
+        [{"type": "icon_button", "action_id": "x" * 256}],
+        [{"type": "icon_button", "text": {"type": "plain_text", "text": "x" * 76}}],
+        [{"type": "feedback_buttons", "positive_button": {"value": "x" * 2001}}],
+        [{"type": "icon_button", "action_id": "x"}] * 6,
+    ],
+)
+async def test_buttons_that_slack_would_not_take_are_refused(
+    client: AsyncWebClient, elements: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(SlackApiError) as refused:
+        await client.chat_postMessage(channel="C0ENG", text="hm", blocks=under(*elements))
+    assert refused.value.response["error"] == "invalid_blocks"
+
+
+async def test_a_shortcut_of_a_message_comes_with_the_message(control: Control, receiver: Receiver) -> None:
+    said = await control.post("messages", user="ada", channel="eng", text="hello")
+    where: dict[str, Any] = {"channel": "eng", "message_ts": said["ts"]}
+    answer = await control.post("shortcuts", user="bram", callback_id="not_me", **where)
+    assert answer["status"] == 200
+    payload = json.loads(receiver.requests[-1]["body"]["payload"])
+    assert (payload["type"], payload["message"]["ts"]) == ("message_action", said["ts"])
+    assert payload["channel"]["id"] == "C0ENG"
+    assert payload["response_url"]
+    gone = where | {"message_ts": "1.000000"}
+    assert (await control.post("shortcuts", user="bram", callback_id="x", **gone))["error"] == (
+        "message_not_found"
+    )

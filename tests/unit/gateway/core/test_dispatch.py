@@ -27,7 +27,7 @@ def row(**fields: Any) -> OutboxRow:
         "user_id": None, "asked_by": "U1", "thread_ts": None, "trigger_ts": None, "note": None,
         "state": "pending", "attempt": 1, "fence": 1, "message_ts": None, "created_at": NOW,
         "deadline_at": NOW + timedelta(seconds=60), "age_s": 0.0, "response_url": None, "body": None,
-        "question": None,
+        "question": None, "replaces": None, "run_id": None,
     }  # fmt: skip
     return OutboxRow(**plain | fields)
 

@@ -12,6 +12,7 @@ from services.gateway.core.reply import (
     MAX_PARTS,
     PART_LIMIT,
     ai_label,
+    in_place_of,
     is_marked,
     metadata,
     render_answer,
@@ -102,3 +103,18 @@ def test_a_mark_counts_only_on_our_own_post() -> None:
     assert not is_marked(post, request_id="r", part=0, **ours)
     assert not is_marked(post, request_id="q", part=1, **ours)
     assert not is_marked(post | {"bot_id": "B9"}, request_id="r", part=1, **ours)
+
+
+@given(st.lists(st.text("abc d", min_size=1, max_size=4000), min_size=1, max_size=6), st.integers(1, 12))
+def test_an_answer_made_anew_uses_the_messages_that_are_there(said: list[str], count: int) -> None:
+    posts = render_answer("\n\n".join(said), ADA, icon_url=URL)
+    targets = [f"1.{n}" for n in range(count)]
+    made = in_place_of(posts, targets)
+    assert [each["rewrites"] for each in made] == targets
+    kept = [each for each in made if not each.get("is_gone")]
+    assert len(kept) == min(len(posts), count)
+    assert [each["text"] for each in kept[:-1]] == [each["text"] for each in posts[: len(kept) - 1]]
+    for each in kept:
+        assert 0 < len(each["text"]) <= 4000
+        assert each["blocks"][-1]["elements"][0]["text"] == ai_label("Ada")
+        assert "username" not in each
