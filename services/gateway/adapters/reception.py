@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import nats.errors
 import nats.js.errors
 from prometheus_client import CollectorRegistry, Counter
+from pydantic_core import PydanticSerializationError
 
 from doppel.bus import Bus
 from proto.slack import Interaction, SlackEvent, SlashCommand
@@ -45,7 +46,7 @@ class Reception:
         if body.get("type") == "app_rate_limited":
             log.warning("Slack sends fewer events", extra={"team_id": str(body.get("team_id"))[:32]})
             return True
-        if body.get("type") not in {"event_callback", None}:
+        if body.get("type") not in ("event_callback", None):  # a tuple: what comes in may be anything
             raise intake.NotUnderstood("unknown type")
         return await self._publish(intake.event_of(body, datetime.now(UTC)))
 
@@ -71,11 +72,13 @@ class Reception:
         return None
 
     async def _publish(self, event: SlackEvent) -> bool:
-        """One try. True once JetStream has it."""
+        """One try. True once JetStream has it. Raises NotUnderstood for what no JSON can say."""
         if not self._bus.client.is_connected:
             return self._failed()
         try:
             await self._bus.publish(SLACK_EVENT, event, key=event.key, timeout_s=PUBLISH_S, tries=1)
+        except PydanticSerializationError as error:  # half a surrogate pair, or nested without end
+            raise intake.NotUnderstood("no text") from error
         except _BUS_AWAY as error:
             log.warning("not taken", extra={"key": event.key, "error": type(error).__name__})
             return self._failed()

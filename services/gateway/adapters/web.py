@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from services.gateway.adapters.avatars import Avatars
 from services.gateway.adapters.oauth_web import OAuthWeb
@@ -98,6 +99,8 @@ class Web:
         """The raw body, read once and never past the limit. Raises Refused."""
         if (request.content_length or 0) > self._limit:
             raise Refused(413)
+        if "Content-Encoding" in request.headers:  # what is signed is what arrives; Slack packs nothing
+            raise Refused(415)
         raw = await self._body(request)
         if (
             may_be_check and len(raw) <= CHECK_BYTES and b"ssl_check=1" in raw
@@ -117,7 +120,7 @@ class Web:
         return raw
 
     async def _body(self, request: web.Request) -> bytes:
-        """Raises Refused past the limit, or where the sender dawdles."""
+        """Raises Refused past the limit, where the sender dawdles, and where chunks are none."""
         body = bytearray()
         try:
             async with asyncio.timeout(BODY_S):
@@ -127,6 +130,8 @@ class Web:
                         raise Refused(413)
         except TimeoutError as error:
             raise Refused(408) from error
+        except (HttpProcessingError, web.RequestPayloadError) as error:
+            raise Refused(400) from error
         return bytes(body)
 
     async def _refusable(self, answer: Awaitable[web.Response]) -> web.Response:
