@@ -90,7 +90,9 @@ class Settings(BaseSettings):
         default=1.0, description="How many times faster than Slack's the clock of the rate limits runs."
     )
     gateway_urls: Annotated[list[str], NoDecode] = Field(default=["http://127.0.0.1:8080"])
-    subscribe: Annotated[list[EventName], NoDecode] = Field(default=["app_mention", "message.im"])
+    subscribe: Annotated[list[EventName], NoDecode] = Field(
+        default=["app_mention", "message.im", "reaction_added"]
+    )
     retry_scale: NonNegativeFloat = Field(
         default=1.0, description="Multiplies the retry delays 0, 60, 300 s."
     )

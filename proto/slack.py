@@ -72,6 +72,22 @@ class MemberJoined(Body):
     inviter: UserId | None = None
 
 
+class Reacted(Body):
+    """What a reaction is on: a message has a channel and a ts."""
+
+    channel: ChannelId | None = None
+    ts: Ts | None = None
+
+
+class ReactionAdded(Body):
+    """Somebody put an emoji on something."""
+
+    type: Literal["reaction_added"]
+    user: UserId
+    reaction: str = Field(max_length=255)
+    item: Reacted = Reacted()
+
+
 class OtherEvent(Body):
     """Any other event type: acknowledged, not acted on."""
 
@@ -85,6 +101,7 @@ _KINDS = {
     "team_access_granted": "team_access",
     "team_access_revoked": "team_access",
     "member_joined_channel": "member_joined",
+    "reaction_added": "reaction_added",
 }
 _SPOKEN = ("app_mention", "message")  # tuples: what comes in may be anything, also what a set can't look for
 _CHANGES = ("message_changed", "message_deleted", "message_replied")
@@ -125,6 +142,7 @@ class EventCallback(Body):
         | Annotated[AppUninstalled, Tag("app_uninstalled")]
         | Annotated[TeamAccess, Tag("team_access")]
         | Annotated[MemberJoined, Tag("member_joined")]
+        | Annotated[ReactionAdded, Tag("reaction_added")]
         | Annotated[OtherEvent, Tag("other")],
         Discriminator(_event_kind),
     ]

@@ -52,10 +52,11 @@ function summary(message, openThread) {
 
 function tools(message, openThread) {
   if (!openThread || message.is_ephemeral || message.subtype === "tombstone") return null;
-  const react = () => quietly(() => ask("POST", "reactions", { user: state.viewer, channel: state.channel, ts: message.ts, name: "eyes" }));
+  const react = (name) => quietly(() => ask("POST", "reactions", { user: state.viewer, channel: state.channel, ts: message.ts, name }));
   return element(
     "div", { class: "tools" },
-    element("button", { type: "button", onclick: react, "aria-label": "React with eyes" }, "👀"),
+    element("button", { type: "button", onclick: () => react("eyes"), "aria-label": "React with eyes" }, "👀"),
+    element("button", { type: "button", onclick: () => react("hand"), "aria-label": "React with a raised hand" }, "✋"),
     element("button", { type: "button", onclick: () => openThread(message.thread_ts ?? message.ts) }, "💬 Reply in thread"),
   );
 }

@@ -3,7 +3,7 @@ import { element } from "./dom.js";
 import { state } from "./state.js";
 
 const EMOJI = {
-  "+1": "👍", "-1": "👎", tada: "🎉", eyes: "👀", heart: "❤️", joy: "😂", rocket: "🚀", white_check_mark: "✅", fire: "🔥",
+  "+1": "👍", "-1": "👎", tada: "🎉", eyes: "👀", hand: "✋", heart: "❤️", joy: "😂", rocket: "🚀", white_check_mark: "✅", fire: "🔥",
   pray: "🙏", shrug: "🤷", sparkles: "✨", heart_eyes: "😍", see_no_evil: "🙈", sleeping: "😴", ok_hand: "👌", x: "❌",
   rotating_light: "🚨", sweat_smile: "😅", wave: "👋", thinking_face: "🤔", warning: "⚠️", hourglass: "⌛", bulb: "💡",
   hourglass_flowing_sand: "⏳", robot_face: "🤖", lock: "🔒", raised_hand: "✋", hand: "✋", books: "📚", brain: "🧠", gear: "⚙️",

@@ -28,8 +28,10 @@ from services.gateway.handlers.button import Buttons
 from services.gateway.handlers.choosing import Chooser
 from services.gateway.handlers.command import Commands
 from services.gateway.handlers.command_ask import AskCommand
+from services.gateway.handlers.command_debate import DebateCommand
 from services.gateway.handlers.command_persona import PersonaCommands
 from services.gateway.handlers.command_train import TrainCommands
+from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Clocks, Desk, Limits
 from services.gateway.handlers.facts import Facts
 from services.gateway.handlers.generate_result import Answers
@@ -45,6 +47,7 @@ from services.gateway.handlers.slack_event import SlackEvents
 from services.gateway.handlers.training import TrainingFlow
 from services.gateway.handlers.withdrawing import Consents
 from services.gateway.repository import (
+    Debates,
     Endings,
     Feedback,
     Outbox,
@@ -84,7 +87,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         lifecycle.not_ready("waiting for the bus")
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="gateway"))
         desk = make_desk(settings, database, connection.bus, slack, session, storage, box)
-        room = Room.furnish(desk, lifecycle, settings, Endings(database), Feedback(database))
+        room = Room.furnish(desk, lifecycle, settings, database)
         room.bind(connection, settings)
         await connection.broker.start()
         ways_in = await stack.enter_async_context(
@@ -97,6 +100,7 @@ async def serve(lifecycle: Lifecycle) -> None:
             every_s = settings.sweep_every_s
             loops.create_task(repeat(lifecycle, "ask", room.asker.sweep, every_s), name="ask")
             loops.create_task(repeat(lifecycle, "post", room.poster.sweep, every_s), name="post")
+            loops.create_task(repeat(lifecycle, "debate", room.moderator.sweep, every_s), name="debate")
             loops.create_task(repeat(lifecycle, "prune", desk.outbox.prune, PRUNE_S), name="prune")
             ways_in.start(loops)
             lifecycle.ready()
@@ -175,6 +179,7 @@ class Room:
 
     installer: Installer
     asker: Asker
+    moderator: Moderator
     poster: Poster
     events: SlackEvents
     answers: Answers
@@ -187,17 +192,17 @@ class Room:
         desk: Desk,
         lifecycle: Lifecycle,
         settings: GatewaySettings,
-        endings: Endings,
-        feedback: Feedback,
+        database: Database,
     ) -> "Room":
         """Put the handlers together."""
         poster = Poster(desk, PostingMetrics(lifecycle.registry))
-        asker = Asker(desk)
+        asker, feedback = Asker(desk), Feedback(database)
+        moderator = Moderator(desk, asker, poster, Debates(database))
         flow = TrainingFlow(desk, poster)
         reports = Reports(desk, poster)
         installer = Installer(desk, settings.slack_bot_token)
         lateness = Lateness(timedelta(seconds=settings.late_after_s), timedelta(seconds=settings.too_late_s))
-        mentions = Mentions(desk, asker, poster, MentionMetrics(lifecycle.registry), lateness)
+        mentions = Mentions(desk, asker, poster, moderator, MentionMetrics(lifecycle.registry), lateness)
         chooser, consents, opener = Chooser(desk), Consents(desk, flow), Opener(desk)
         commands = Commands(
             desk,
@@ -205,16 +210,21 @@ class Room:
             TrainCommands(desk, flow, poster),
             PersonaCommands(desk, asker, reports, chooser, poster),
             AskCommand(desk, asker, poster),
+            DebateCommand(desk, asker, moderator, settings.debate_turns),
             consents,
             opener,
         )
         menus = Menus(desk, poster, opener, commands)
-        buttons = Buttons(desk, flow, poster, consents, AnswerButtons(desk, asker, poster, feedback))
+        answers = AnswerButtons(desk, asker, poster, feedback, moderator)
+        buttons = Buttons(desk, flow, poster, consents, answers, moderator)
         return cls(
             installer,
             asker,
+            moderator,
             poster,
-            SlackEvents(desk, installer, mentions, commands, buttons, menus, Lives(desk, endings)),
+            SlackEvents(
+                desk, installer, mentions, commands, buttons, menus, Lives(desk, Endings(database)), moderator
+            ),
             Answers(desk, asker, poster, feedback),
             Facts(desk, flow, reports),
             PersonaRequests(desk, flow, poster, chooser),

@@ -109,6 +109,10 @@ class GatewaySettings(SharedSettings):
         description="Questions of one workspace that go to the engine in a minute; an admin can lower it.",
     )
 
+    debate_turns: PositiveInt = Field(
+        default=6, le=50, description="Answers of a debate, both sides' together; then it is over."
+    )
+
     @property
     def settle_after_s(self) -> float:
         """How long to look before a post with an unknown outcome is sent again."""

@@ -19,6 +19,8 @@ USAGE: Final = (
     "*/doppel cancel* stops a training.\n"
     "*/doppel ask @ada …* lets Ada's persona answer you alone; "
     "a mention that begins with *as @ada* is answered for all.\n"
+    "*/doppel debate @ada @bram …* lets the two answer one another in a thread; the button there, a mention that says "
+    "_stop_, or :hand: ends it.\n"
     "*/doppel switch @ada [here]* lets Ada answer whoever names nobody, in this workspace or in this channel; "
     "*switch off* lets me answer, *switch default* whoever was trained last.\n"
     "*/doppel report @ada* sends you her voice report; */doppel rollback @ada* lets the version before answer again.\n"
@@ -76,6 +78,14 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Debate:
+    """Let two personas answer one another about something."""
+
+    speakers: tuple[Who, Who]
+    topic: str
+
+
+@dataclass(frozen=True)
 class ListPersonas:
     """Who can answer, and where."""
 
@@ -129,6 +139,7 @@ Command = (
     | Rollback
     | Switch
     | Ask
+    | Debate
     | ListPersonas
     | Status
     | Cancel
@@ -163,6 +174,8 @@ def parse(text: str) -> Command:
             return _parse_switch(rest)
         case "ask":
             return _parse_ask(text[:MAX_TEXT].strip())
+        case "debate":
+            return _parse_debate(text[:MAX_TEXT].strip())
         case "cancel":
             who = parse_who(rest) if rest else None
             return (
@@ -203,6 +216,18 @@ def _parse_ask(typed: str) -> Command:
     return Ask(who, found[2])
 
 
+def _parse_debate(typed: str) -> Command:
+    found = re.fullmatch(
+        r"\S+\s+(<[^<>]{1,120}>|\S+)[\s,]+(?:(?:and|vs\.?)\s+)?(<[^<>]{1,120}>|\S+)[\s,:]+(\S.*)",
+        typed,
+        re.DOTALL,
+    )
+    first, second = (parse_who(found[1]), parse_who(found[2])) if found else (None, None)
+    if found is None or first is None or second is None or first == second:
+        return Help("Say which two, and about what, for example: /doppel debate @ada @bram tabs or spaces?")
+    return Debate((first, second), found[3])
+
+
 def parse_who(text: str) -> Who | None:
     """``<@U1|ada>``, ``<@U1>``, ``U1``, ``@ada``, ``ada`` or ``me``; None where it is no person."""
     typed = text.strip().rstrip(",:")
@@ -224,6 +249,8 @@ def first_answer(command: Command, team_id: str) -> str:
             return "On it. I tell you here how it goes."
         case Ask():
             return "One moment, I ask."
+        case Debate():
+            return "One moment, I ask them in."
         case Menu():
             return "I open the form."
         case Import():

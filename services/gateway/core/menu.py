@@ -7,12 +7,13 @@ from proto.slack import FormField, Interaction, View
 
 MENU: Final = "menu"  # callback_id of the form and of the shortcut
 OPEN: Final = "menu_open"  # the button that opens it
-WHAT, WHO, TEXT, WHERE = "what", "who", "text", "where"
+WHAT, WHO, OTHER, TEXT, WHERE = "what", "who", "other", "text", "where"
 HERE: Final = "here"
 TEXT_LIMIT: Final = 2000
 
 CHOICES: Final = {
     "ask": "Ask a persona something",
+    "debate": "Let two personas debate",
     "train": "Have somebody trained (they are asked first)",
     "cancel": "Stop a training",
     "switch": "Let a persona answer whoever names nobody",
@@ -27,7 +28,8 @@ CHOICES: Final = {
     "import": "Bring a history in",
     "help": "See the commands that do the same",
 }
-_NEEDS_WHO: Final = frozenset(("ask", "train", "switch", "rollback"))
+_NEEDS_WHO: Final = frozenset(("ask", "debate", "train", "switch", "rollback"))
+_NEEDS_TEXT: Final = frozenset(("ask", "debate"))
 _HAS_PLACE: Final = frozenset(("switch", "switch off", "switch default"))
 
 
@@ -41,9 +43,10 @@ def render_menu(metadata: str, *, has_channel: bool) -> dict[str, Any]:
             {"type": "static_select", "options": options, "initial_option": options[0]},
         ),
         _input(WHO, "Whose persona?", {"type": "users_select"}, optional=True),
+        _input(OTHER, "With whom? (a debate)", {"type": "users_select"}, optional=True),
         _input(
             TEXT,
-            "Your question",
+            "Your question, or what they debate",
             {"type": "plain_text_input", "multiline": True, "max_length": TEXT_LIMIT},
             optional=True,
         ),
@@ -91,8 +94,10 @@ def errors_of(pressed: Interaction) -> dict[str, str]:
     errors: dict[str, str] = {}
     if what in _NEEDS_WHO and not _field(view, WHO).selected_user:
         errors[WHO] = "Say who."
-    if what == "ask" and not (_field(view, TEXT).value or "").strip():
-        errors[TEXT] = "Write your question."
+    if what == "debate" and _field(view, OTHER).selected_user in (None, _field(view, WHO).selected_user):
+        errors[OTHER] = "Say who else."
+    if what in _NEEDS_TEXT and not (_field(view, TEXT).value or "").strip():
+        errors[TEXT] = "Write it here."
     return errors
 
 
@@ -105,7 +110,10 @@ def command_of(view: View) -> str:
     words = [what]
     if who and (what in _NEEDS_WHO or what in ("report", "cancel")):
         words.append(f"<@{who}>")
-    if what == "ask":
+    other = _field(view, OTHER).selected_user
+    if what == "debate" and other:
+        words.append(f"<@{other}>")
+    if what in _NEEDS_TEXT:
         words.append(mrkdwn.escape((_field(view, TEXT).value or "").strip()))  # a form's text is not escaped
     if what in _HAS_PLACE and any(each.value == HERE for each in _field(view, WHERE).selected_options):
         words.append(HERE)

@@ -119,15 +119,27 @@ def _message(
     raw: Mapping[str, Any], bot: Bot, voice: Voice, names: Mapping[str, str], channel: str
 ) -> Message | None:
     """One earlier message, or None where nobody's words are in it."""
-    ours = raw.get("bot_id") == bot.bot_id or raw.get("user") == bot.user_id
+    message = message_of(raw, bot, names, channel)
+    if message is None or not is_ours(raw, bot):
+        return message
+    own_voice = raw.get("username") == voice.username if voice.user_id else not _is_disguised(raw)
+    if own_voice:
+        return message.model_copy(
+            update={"user_id": voice.user_id or bot.user_id, "words_of": WordsOf.PERSON}
+        )
+    return message
+
+
+def is_ours(raw: Mapping[str, Any], bot: Bot) -> bool:
+    """Did we post it?"""
+    return raw.get("bot_id") == bot.bot_id or raw.get("user") == bot.user_id
+
+
+def message_of(raw: Mapping[str, Any], bot: Bot, names: Mapping[str, str], channel: str) -> Message | None:
+    """A message as Slack tells it: a person's words, or an app's (ours too). None where nobody's are in it."""
     text = _plain(without_mention(str(raw.get("text") or ""), bot.user_id), names)
     common: dict[str, Any] = {"channel_id": channel, "ts": raw["ts"], "text": text}
-    if ours:
-        own_voice = raw.get("username") == voice.username if voice.user_id else not _is_disguised(raw)
-        if own_voice:
-            return Message(**common, user_id=voice.user_id or bot.user_id)
-        return Message(**common, words_of=WordsOf.APP)
-    if raw.get("bot_id") or raw.get("subtype") == "bot_message":
+    if is_ours(raw, bot) or raw.get("bot_id") or raw.get("subtype") == "bot_message":
         return Message(**common, words_of=WordsOf.APP)
     if raw.get("subtype") not in SPOKEN_SUBTYPES or raw.get("hidden"):
         return None

@@ -26,6 +26,7 @@ from services.gateway.core.outbox import Key, NewRow, OutboxRow
 from services.gateway.core.routing import Installed
 from services.gateway.core.thread import Voice, read_question
 from services.gateway.handlers.asking import Asker
+from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Desk, seal_url
 from services.gateway.handlers.mention import BOT_NAME
 from services.gateway.handlers.posting import Poster
@@ -47,6 +48,7 @@ class AnswerButtons:
     asker: Asker
     poster: Poster
     feedback: Feedback
+    moderator: Moderator
 
     async def on_interaction(self, pressed: Interaction, installed: Installed, received_at: datetime) -> bool:
         """True: it was about an answer, and is done."""
@@ -162,6 +164,7 @@ class AnswerButtons:
     async def _take_back(self, row: OutboxRow, installed: Installed) -> None:
         """Nothing of it stays, and nothing of it comes after. Done again, it finds nothing more to do."""
         desk, slack = self.desk, self.desk.at(installed)
+        await self.moderator.on_not_me(row)
         left = await self.feedback.take_back(row.request_id)
         for request_id in left.at_the_engine:
             await desk.bus.publish_core(f"generate.cancel.{request_id}", Cancel(reason="not_me"))

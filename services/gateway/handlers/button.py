@@ -13,6 +13,7 @@ from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.reply import Post
 from services.gateway.core.routing import Installed
 from services.gateway.handlers.answer_button import AnswerButtons
+from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.pressed import tell_presser
@@ -32,10 +33,13 @@ class Buttons:
     poster: Poster
     consents: Consents
     answers: AnswerButtons
+    moderator: Moderator
 
     async def on_interaction(self, pressed: Interaction, installed: Installed, received_at: datetime) -> None:
         """Record the answer, act on it, show it."""
         if await self.answers.on_interaction(pressed, installed, received_at):
+            return
+        if await self.moderator.on_button(pressed, installed):
             return
         for action in pressed.actions:
             if action.action_id in (ALLOW, DENY):

@@ -11,6 +11,7 @@ from services.gateway.core.commands import (
     Ask,
     Cancel,
     Consent,
+    Debate,
     Help,
     Import,
     Limits,
@@ -33,6 +34,7 @@ from services.gateway.core.rules import Change, render_rules
 from services.gateway.core.standing import Standing, render_list, render_status
 from services.gateway.handlers.asked import Asked
 from services.gateway.handlers.command_ask import AskCommand
+from services.gateway.handlers.command_debate import DebateCommand
 from services.gateway.handlers.command_persona import PersonaCommands
 from services.gateway.handlers.command_train import TrainCommands
 from services.gateway.handlers.desk import Desk, make_notice
@@ -52,6 +54,7 @@ class Commands:
     trainings: TrainCommands
     personas: PersonaCommands
     ask: AskCommand
+    debates: DebateCommand
     consents: Consents
     opener: Opener
 
@@ -96,6 +99,8 @@ class Commands:
                 return await self.personas.switch(asked, parsed)
             case Ask():
                 return await self.ask.ask(asked, parsed)
+            case Debate():
+                return await self.debates.debate(asked, parsed)
             case ListPersonas():
                 return render_list(await self._standing(asked.team_id), asked.command.channel_id)
             case Status():

@@ -13,12 +13,14 @@ from proto.errors import DoppelError
 from proto.generate import GenerateRequest
 from proto.slack import EventCallback
 from services.gateway.adapters.slack import SlackWorkspace
+from services.gateway.core.debate import says_stop
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.rights import is_full_member
 from services.gateway.core.routing import IN_TIME, Answer, Ignore, Installed, Lateness, route
 from services.gateway.core.thread import Question, Voice, read_question
 from services.gateway.core.voice import select_voice
 from services.gateway.handlers.asking import Asker
+from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.thinking import Said, Thinker
@@ -45,6 +47,7 @@ class Mentions:
     desk: Desk
     asker: Asker
     poster: Poster
+    moderator: Moderator
     metrics: MentionMetrics
     lateness: Lateness = IN_TIME
 
@@ -59,8 +62,11 @@ class Mentions:
         if isinstance(decision, Ignore):
             self.metrics.events.labels(decision.reason).inc()
             return
-        self.metrics.events.labels("answer").inc()
         said = decision.utterance
+        if says_stop(said.text) and await self.moderator.on_mention(decision, envelope, installed):
+            self.metrics.events.labels("stop").inc()
+            return
+        self.metrics.events.labels("answer").inc()
         key = Key(envelope.api_app_id, said.channel, said.ts)
         request_id = derived_id("generate", envelope.api_app_id, said.channel, said.ts)
         row = NewRow(

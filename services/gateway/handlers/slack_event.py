@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from doppel.bus import Delivery
 from proto.errors import TransientError
-from proto.slack import EventCallback, MemberJoined, SlackEvent, SlashCommand
+from proto.slack import EventCallback, MemberJoined, ReactionAdded, SlackEvent, SlashCommand
 from services.gateway.handlers.button import Buttons
 from services.gateway.handlers.command import Commands
+from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.installing import Installer
 from services.gateway.handlers.lives import Lives
@@ -28,6 +29,7 @@ class SlackEvents:
     buttons: Buttons
     menus: Menus
     lives: Lives
+    moderator: Moderator
 
     async def on_slack_event(self, event: SlackEvent, delivery: Delivery) -> None:
         """One delivery of Slack's; a repeated one finds its rows and goes on where it stopped."""
@@ -47,6 +49,8 @@ class SlackEvents:
         async with delivery.heartbeat():  # Slack may be slow, call after call
             if isinstance(payload, EventCallback) and isinstance(payload.event, MemberJoined):
                 await self.lives.on_joined(payload.event, installed)
+            elif isinstance(payload, EventCallback) and isinstance(payload.event, ReactionAdded):
+                await self.moderator.on_reaction(payload.event, installed)
             elif isinstance(payload, EventCallback):
                 await self.mentions.on_event(payload, installed)
             elif isinstance(payload, SlashCommand):

@@ -1,6 +1,7 @@
 """The gateway's SQL, one function per query, split by table."""
 
 from services.gateway.repository.catch_ups import CatchUp, CatchUps
+from services.gateway.repository.debates import Debates
 from services.gateway.repository.endings import Ended, Endings
 from services.gateway.repository.feedback import Feedback
 from services.gateway.repository.oauth_states import OAuthStates
@@ -18,6 +19,7 @@ __all__ = [
     "ActivePersona",
     "CatchUp",
     "CatchUps",
+    "Debates",
     "Ended",
     "Endings",
     "Feedback",

@@ -34,7 +34,7 @@ class Outbox:
                 event_id,
             )
             if row is not None:
-                await connection.execute(_INSERT, *_values(row))
+                await insert(connection, row)
         return tag.endswith(" 1")
 
     async def add(self, row: NewRow) -> None:
@@ -219,6 +219,11 @@ class Outbox:
         await self._database.execute(
             "delete from gateway.inbox where received_at < now() - interval '45 days'"
         )
+
+
+async def insert(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", row: NewRow) -> None:
+    """Insert unless it is there, within somebody's transaction."""
+    await connection.execute(_INSERT, *_values(row))
 
 
 def values_of(key: Key) -> tuple[str, str, str, int]:

@@ -34,6 +34,7 @@ from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 CLAIM_S, SLACK_S, SETTLE_S = 2.0, 1.0, 3.0
+DEBATE_TURNS = 4
 SECRET = "gateway-tests-signing-secret"
 
 
@@ -237,6 +238,7 @@ async def open_rig(
         "signing_secret": SecretStr(SECRET),
         "gateway_urls": [f"http://127.0.0.1:{port}" for port in ports],
         "retry_scale": 0.01,
+        "subscribe": ["app_mention", "message.im", "reaction_added"],
         "nats_url": None,
     }
     running = await start(Settings(**fields | dict(playground or {})))
@@ -253,6 +255,7 @@ async def open_rig(
         "DOPPEL_SWEEP_EVERY_S": "0.3",
         "DOPPEL_PROGRESS_EVERY_S": "0.1",
         "DOPPEL_LINGER_S": "0.2",
+        "DOPPEL_DEBATE_TURNS": str(DEBATE_TURNS),
         "DOPPEL_LOG_LEVEL": "DEBUG",
     }
     replicas: list[Replica] = []

@@ -30,7 +30,7 @@ async def test_a_form_asks_a_persona_and_the_answer_comes_where_it_was_opened(ri
     assert "response" not in view["private_metadata"]
 
     wrong = await send(rig, "dev", view, what="ask")
-    assert wrong["response"]["errors"] == {"who": "Say who.", "text": "Write your question."}
+    assert wrong["response"]["errors"] == {"who": "Say who.", "text": "Write it here."}
     assert (await opened(rig, "dev"))["id"] == view["id"]
     await send(rig, "dev", view, what="ask", who="grace", text="are the <knots> back?")
     request = await rig.engine.question_about("knots")

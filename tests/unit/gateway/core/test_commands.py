@@ -9,6 +9,7 @@ from services.gateway.core.commands import (
     Cancel,
     Command,
     Consent,
+    Debate,
     Help,
     Import,
     Limits,
@@ -49,6 +50,12 @@ ADA = Who(user_id="U1")
         ("ask <@U1|ada> how was it?", Ask(ADA, "how was it?")),
         ("ask <@U1|ada>, how\n was it?", Ask(ADA, "how\n was it?")),
         ("ask @ada: so?", Ask(Who(name="ada"), "so?")),
+        (
+            "debate <@U1|ada> <@U2|bram> tabs or\nspaces?",
+            Debate((ADA, Who(user_id="U2")), "tabs or\nspaces?"),
+        ),
+        ("debate @ada and @bram: tabs?", Debate((Who(name="ada"), Who(name="bram")), "tabs?")),
+        ("debate <@U1>, me, tabs?", Debate((ADA, Who(is_asker=True)), "tabs?")),
         ("list", ListPersonas()),
         ("status", Status()),
         ("cancel", Cancel()),
@@ -71,6 +78,7 @@ def test_commands(typed: str, expected: Command) -> None:
 @pytest.mark.parametrize(
     "typed",
     [
+        "debate", "debate <@U1>", "debate <@U1> <@U2>", "debate <@U1> <@U1> hm", "debate <@U1> <!here> hm",
         "train", "train <!channel>", "train <@U1> <@U2>", "dance", "rollback", "switch", "switch here", "ask",
         "ask <@U1>", "ask <!channel> hi", "cancel <!here>", "consent maybe", "limits runs -1", "limits runs many",
         "limits guests perhaps", "limits dogs 3", "limits runs 99999999999999999999",

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proto.slack import Interaction
-from services.gateway.core.commands import Ask, Command, Help, ListPersonas, Report, Switch, Train, Who, parse
+from services.gateway.core.commands import (
+    Ask,
+    Command,
+    Debate,
+    Help,
+    ListPersonas,
+    Report,
+    Switch,
+    Train,
+    Who,
+    parse,
+)
 from services.gateway.core.intake import NotUnderstood, interaction_of
 from services.gateway.core.menu import CHOICES, command_of, errors_of, is_menu, render_button, render_menu
 
@@ -17,11 +28,18 @@ ADA = Who(user_id="U1")
 
 
 def sent(
-    what: str | None, *, who: str | None = None, text: str | None = None, here: bool = False, **more: Any
+    what: str | None,
+    *,
+    who: str | None = None,
+    other: str | None = None,
+    text: str | None = None,
+    here: bool = False,
+    **more: Any,
 ) -> Interaction:
     values = {
         "what": {"what": {"type": "static_select", "selected_option": {"value": what} if what else None}},
         "who": {"who": {"type": "users_select", "selected_user": who}},
+        "other": {"other": {"type": "users_select", "selected_user": other}},
         "text": {"text": {"type": "plain_text_input", "value": text}},
         "where": {"where": {"type": "checkboxes", "selected_options": [{"value": "here"}] if here else []}},
     }
@@ -45,6 +63,7 @@ def typed(pressed: Interaction) -> Command:
         (sent("train", who="U1"), Train(ADA)),
         (sent("ask", who="U1", text=" how\nwas it? "), Ask(ADA, "how\nwas it?")),
         (sent("ask", who="U1", text="<@U2> & <!here>"), Ask(ADA, "&lt;@U2&gt; &amp; &lt;!here&gt;")),
+        (sent("debate", who="U1", other="U2", text="tabs?"), Debate((ADA, Who(user_id="U2")), "tabs?")),
         (sent("switch", who="U1", here=True), Switch(ADA, here=True)),
         (sent("switch off", who="U1", here=True), Switch(None, here=True)),
         (sent("switch default"), Switch(None, to_default=True)),
@@ -67,6 +86,8 @@ def test_a_whole_form_is_a_command(pressed: Interaction, expected: Command) -> N
         (sent(None), ["what"]),
         (sent("dance"), ["what"]),
         (sent("rollback"), ["who"]),
+        (sent("debate"), ["who", "other", "text"]),
+        (sent("debate", who="U1", other="U1", text="hm"), ["other"]),
     ],
 )
 def test_what_is_missing_is_said_at_its_field(pressed: Interaction, fields: list[str]) -> None:
@@ -81,16 +102,19 @@ def test_another_apps_form_is_left_alone() -> None:
 
 def test_every_choice_is_a_command() -> None:
     for what in CHOICES:
-        command = typed(sent(what, who="U1", text="so?"))
+        command = typed(sent(what, who="U1", other="U2", text="so?"))
         assert command == Help() if what == "help" else not isinstance(command, Help), what
 
 
 @given(st.text(max_size=2000), st.sampled_from(sorted(CHOICES)), st.booleans())
 def test_any_words_stay_words(text: str, what: str, here: bool) -> None:
-    command = typed(sent(what, who="U1", text=text, here=here))
+    command = typed(sent(what, who="U1", other="U2", text=text, here=here))
     if isinstance(command, Ask):
         assert command.who == ADA
         assert "<" not in command.text
+    if isinstance(command, Debate):
+        assert command.speakers == (ADA, Who(user_id="U2"))
+        assert "<" not in command.topic
 
 
 JSON = st.recursive(
@@ -129,6 +153,7 @@ def test_the_form_fits_slacks_limits() -> None:
     assert [each["block_id"] for each in render_menu("", has_channel=False)["blocks"]] == [
         "what",
         "who",
+        "other",
         "text",
     ]
     assert render_button()["blocks"][1]["elements"][0]["action_id"] == "menu_open"

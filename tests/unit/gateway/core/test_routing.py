@@ -53,7 +53,7 @@ def test_a_direct_message_needs_no_mention() -> None:
         ("edited_or_hidden", {"hidden": True}),
         ("subtype", {"subtype": "channel_join"}),
         ("other_event", {"type": "message", "channel_type": "im", "subtype": "message_changed"}),
-        ("other_event", {"type": "reaction_added"}),
+        ("other_event", {"type": "reaction_added", "reaction": "hand"}),
     ],
 )
 def test_nobody_else_is_answered(why: str, event: dict[str, Any]) -> None:
