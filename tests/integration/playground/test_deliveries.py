@@ -250,6 +250,7 @@ async def test_a_reset_brings_the_seeded_history_back(control: Control, running:
 async def test_reactions_are_told_where_asked_for(control: Control, receiver: Receiver) -> None:
     posted = await control.post("messages", user="bram", channel="general", text="a release!")
     reaction = {"channel": "general", "ts": posted["ts"], "name": "tada"}
+    await control.post("subscribe", events=["app_mention"])
     await control.post("reactions", user="ada", **reaction)
     await control.post("drain")
     assert receiver.events() == []
