@@ -15,7 +15,7 @@ UV_PIP := $(BIN)/uv pip install --python $(BIN)/python $(if $(TORCH_BACKEND),--t
 REQUIREMENTS := deploy/requirements
 STAMP := $(VENV)/.installed
 
-.PHONY: help install lint test demo lock schema clean bench-conversations bench-dataset bench-inference bench-scraper bench-trainer bench-voices test-unit test-integration test-e2e
+.PHONY: help install lint test demo lock schema clean bench-conversations bench-dataset bench-gateway bench-inference bench-scraper bench-trainer bench-voices test-unit test-integration test-e2e
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ bench-conversations: install ## how well who answers whom is found, beside what 
 
 bench-dataset: install ## which settings of a dataset train best (minutes of training each)
 	$(BIN)/python -m bench.dataset_settings $(ARGS)
+
+bench-gateway: install ## the door beside aiohttp and slack-bolt, memory, mention to answer (last line: JSON)
+	$(BIN)/python -m bench.gateway $(ARGS)
 
 bench-inference: install ## the bus beside the engine alone, adapters, two replicas (last line: JSON)
 	$(BIN)/python -m bench.inference $(ARGS)

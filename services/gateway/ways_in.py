@@ -24,6 +24,7 @@ from services.gateway.adapters.reception import Reception
 from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.socket_mode import SocketMode
 from services.gateway.adapters.web import Web
+from services.gateway.core.connections import select_ended
 from services.gateway.handlers.catching_up import Catcher, Listener
 from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.oauth import InstallFlow
@@ -39,6 +40,8 @@ CATCH_UP_S: Final = 2.0
 RENEW_S: Final = 1.0
 HEADERS_S: Final = 5.0  # a connection that has not asked for anything by then is closed
 KEEP_ALIVE_S: Final = 75.0  # longer than balancers keep theirs
+MOST_CONNECTIONS: Final = 500  # of a replica: a process has often no more than 1,024 descriptors
+BOUND_EVERY_S: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ async def make_sockets(
 @contextlib.asynccontextmanager
 async def door(settings: GatewaySettings, lifecycle: Lifecycle, site: Web) -> AsyncGenerator[None]:
     """Listen for Slack; requests under way end before it closes."""
-    spoke: set[object] = set()  # connections that have asked for something
+    spoke: set[RequestHandler] = set()  # connections that have asked for something
 
     @web.middleware
     async def note(
@@ -188,21 +191,24 @@ async def door(settings: GatewaySettings, lifecycle: Lifecycle, site: Web) -> As
                 f"DOPPEL_GATEWAY_PORT {settings.gateway_port} is taken: {error.strerror}."
             ) from error
         log.info("listening", extra={"port": runner.addresses[0][1]})
-        lifecycle.tasks.create_task(_close_the_silent(runner, spoke), name="silent")
+        lifecycle.tasks.create_task(_bound(runner, spoke), name="connections")
         yield
     finally:
         await runner.cleanup()
 
 
-async def _close_the_silent(runner: web.AppRunner, spoke: set[object]) -> None:
-    """Close connections that say nothing or dribble their headers: aiohttp gives them as long as an idle one."""
-    since: dict[RequestHandler, float] = {}
+async def _bound(runner: web.AppRunner, spoke: set[RequestHandler]) -> None:
+    """End connections that say nothing or dribble their headers (aiohttp gives them as long as an idle one), and
+    the oldest of too many."""
+    opened_at: dict[RequestHandler, float] = {}
     loop = asyncio.get_running_loop()
     while (server := runner.server) is not None:
         connections = server.connections
         spoke.intersection_update(connections)
-        since = {each: since.get(each, loop.time()) for each in connections if each not in spoke}
-        for connection, began in since.items():
-            if loop.time() - began > HEADERS_S:
-                connection.force_close()
-        await asyncio.sleep(1)
+        opened_at = {each: opened_at.get(each, loop.time()) for each in connections}
+        ended = select_ended(opened_at, spoke, loop.time(), patience_s=HEADERS_S, most=MOST_CONNECTIONS)
+        for each in ended.cut:
+            each.force_close()
+        for each in ended.let_go:
+            each.close()
+        await asyncio.sleep(BOUND_EVERY_S)
