@@ -14,6 +14,7 @@ from tests.integration.gateway.rig import SECRET
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 30.0
+RETRIES: Final = 4
 WORDS: Final = (
     "A question about the release, of a length that people write: what is left to do before Thursday? " * 3
 )
@@ -84,7 +85,7 @@ def requests_of(name: str, count: int, kind: str = "app_mention") -> list[bytes]
 
 
 async def drive(side: Side, requests: list[bytes], in_flight: int) -> Run:
-    """Send them all. Raises SystemExit for an answer other than 200."""
+    """Send them all. Raises SystemExit where one is not taken."""
     left, took = iter(requests), list[float]()
     began, cpu_s = time.perf_counter(), side.cpu_s()
     async with asyncio.TaskGroup() as group:
@@ -102,21 +103,24 @@ async def _one_connection(port: int, left: Iterator[bytes], took: list[float]) -
     try:
         for request in left:
             sent = time.perf_counter()
-            writer.write(request)
-            async with asyncio.timeout(ANSWER_S):
-                await _answer(reader)
+            for _ in range(RETRIES):  # as Slack does where the bus was too slow; it counts as one
+                writer.write(request)
+                async with asyncio.timeout(ANSWER_S):
+                    if await _is_taken(reader):
+                        break
+            else:
+                raise SystemExit("an event was not taken")
             took.append(time.perf_counter() - sent)
     finally:
         writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader) -> None:
+async def _is_taken(reader: asyncio.StreamReader) -> bool:
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    if not head.startswith(b"http/1.1 200"):
-        raise SystemExit(f"not taken: {head[:200]!r}")
     if b"content-length: " in head:
         length = int(head.partition(b"content-length: ")[2].split(b"\r\n", 1)[0])
         await reader.readexactly(length)
+    return head.startswith(b"http/1.1 200")
 
 
 def fresh_name() -> str:
