@@ -29,6 +29,7 @@ from proto.train import RecipeOverrides
 from services.scraper.adapters.shards import write_lines
 from services.trainer.core.plan import Plan, plan_run
 from services.trainer.handlers.train import read_shape
+from services.trainer.settings import child_environment
 
 STOCK, STOCK_BF16, FP32, AUTO = "stock, fp32", "stock, bf16", "ours, fp32", "ours, as chosen"
 LIMIT_S = 1200
@@ -59,9 +60,10 @@ class Bench:
             min_samples=1,
         )
 
-    def environment(self) -> dict[str, str]:
-        """Of both sides' processes."""
-        return dict(os.environ) | {  # noqa: TID251  a bench starts processes
+    def environment(self, *, ours: bool) -> dict[str, str]:
+        """Of a side's processes: ours run as the trainer starts them, stock as anybody would, with the same threads."""
+        started = child_environment(self.threads) if ours else dict(os.environ)  # noqa: TID251  a bench starts processes
+        return started | {
             "OMP_NUM_THREADS": str(self.threads),
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONPATH": str(ROOT),
@@ -82,7 +84,7 @@ class Bench:
         }
         found = subprocess.run(
             [sys.executable, "-m", "bench.trainer_child", what, json.dumps(job | more)],
-            env=self.environment(),
+            env=self.environment(ours=True),
             cwd=ROOT,
             capture_output=True,
             timeout=LIMIT_S,
@@ -102,7 +104,7 @@ class Bench:
                 plan=self.plan,
                 dtype="bf16" if side == STOCK_BF16 else "fp32",
             )
-            steps = stock_recipe.run(self.work, settings, self.environment())
+            steps = stock_recipe.run(self.work, settings, self.environment(ours=False))
             adapter = str(self.work / "out" / "epoch_0" / "adapter_model.pt")
             precision = "bf16" if side == STOCK_BF16 else "fp32"
         else:

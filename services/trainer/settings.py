@@ -49,12 +49,23 @@ class TrainerSettings(SharedSettings, SourceSettings):
         return self.trainer_device
 
 
+KEEP_MEMORY = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in {"hugetlb": 1, "mmap_threshold": 4 << 30, "trim_threshold": 64 << 30}.items()
+)
+
+
 def child_environment(threads: int) -> dict[str, str]:
-    """What the recipe's process sees. Passive waiting: two spinning threads on a busy machine are slower than one."""
+    """What the recipe's process sees.
+
+    Passive waiting: two spinning threads on a busy machine are slower than one. And glibc keeps what is freed, in huge
+    pages: every step asks for the same gigabytes again, and their page faults cost a twentieth of its time.
+    """
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("DOPPEL_")}  # noqa: TID251  built here only
     return inherited | {
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
+        "GLIBC_TUNABLES": KEEP_MEMORY,
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",

@@ -65,7 +65,7 @@ SMALL_ON_CPU = Preset(
     epochs=2,
     samples_twice=500,
     steps_per_epoch=1000,
-    micro_batch_tokens=768,
+    micro_batch_tokens=1536,
     max_seq_len=192,
     test_samples=48,
 )

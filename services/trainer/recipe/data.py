@@ -44,11 +44,14 @@ class Example:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """One forward pass. Padding is at the right, so the causal mask alone keeps it out of every prediction."""
+    """One forward pass. Padding is at the right, so the causal mask alone keeps it out of every prediction.
+
+    A sample's last token foretells nothing, so it is a target and no input.
+    """
 
     tokens: Tensor  # [batch, seq]
     targets: Tensor  # [batch, seq]; the token that follows, or IGNORE
-    lengths: tuple[int, ...]  # of each row, without its padding
+    lengths: tuple[int, ...]  # of each row, without its padding; one less than the sample's
     shared: int = 0  # so many first tokens are the same in every row, and none of them has a target
 
     @property
@@ -128,22 +131,22 @@ def micro_batches(examples: Sequence[Example], *, tokens: int, device: str = "cp
     rest = sorted(examples, key=len)
     while rest:
         count = 1
-        while count < len(rest) and (count + 1) * len(rest[count]) <= tokens:
+        while count < len(rest) and (count + 1) * (len(rest[count]) - 1) <= tokens:
             count += 1
         yield _pad(rest[:count], device)
         rest = rest[count:]
 
 
 def _pad(examples: Sequence[Example], device: str) -> MicroBatch:
-    width = max(len(example) for example in examples)
+    lengths = tuple(len(example) - 1 for example in examples)
+    width = max(lengths)
     tokens = torch.zeros(len(examples), width, dtype=torch.long)
     targets = torch.full((len(examples), width), IGNORE, dtype=torch.long)
     for row, example in enumerate(examples):
         ids = torch.tensor(example.ids)
-        tokens[row, : len(ids)] = ids
+        tokens[row, : lengths[row]] = ids[:-1]
         first = max(example.prompt_length, 1)  # the first token of all follows nothing
-        targets[row, first - 1 : len(ids) - 1] = ids[first:]
-    lengths = tuple(map(len, examples))
+        targets[row, first - 1 : lengths[row]] = ids[first:]
     return MicroBatch(tokens.to(device), targets.to(device), lengths, shared_length(examples))
 
 

@@ -73,15 +73,30 @@ class SwiGLU(torch.autograd.Function):
         (both,) = ctx.saved_tensors
         gate, up = both.chunk(2, dim=1)
         grad = grads[0]
-        sigmoid = torch.sigmoid(gate)
-        silu = gate * sigmoid
         out = torch.empty_like(both)
         grad_gate, grad_up = out.chunk(2, dim=1)
-        torch.mul(grad, silu, out=grad_up)
-        # silu' = sigmoid + silu · (1 - sigmoid)
-        torch.mul(grad, up, out=grad_gate)
-        grad_gate.mul_(sigmoid.add_(silu.mul_(1 - sigmoid)))
+        torch.ops.aten.silu_backward.grad_input(torch.mul(grad, up), gate, grad_input=grad_gate)
+        torch.mul(grad, F.silu(gate), out=grad_up)
         return out
+
+
+class RMSNorm(torch.autograd.Function):
+    """x / rms(x) · scale (Zhang and Sennrich, 2019) with a frozen scale, in fp32; in the precision of x when done."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, eps: float) -> Tensor:
+        wide = x.float()
+        factor = torch.linalg.vecdot(wide, wide).div_(x.shape[-1]).add_(eps).rsqrt_().unsqueeze(-1)  # [n, 1]
+        ctx.save_for_backward(x, scale, factor)
+        return (wide * factor).mul_(scale).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        x, scale, factor = ctx.saved_tensors
+        wide = x.float()
+        grad = grads[0] * scale
+        along = torch.linalg.vecdot(grad, wide).unsqueeze(-1).mul_(factor**3).div_(-x.shape[-1])  # [n, 1]
+        return grad.mul_(factor).addcmul_(wide, along).to(x.dtype), None, None
 
 
 class HeadLoss(torch.autograd.Function):

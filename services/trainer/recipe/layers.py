@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from services.trainer.recipe.data import IGNORE, MicroBatch
-from services.trainer.recipe.kernels import LoRA, SwiGLU, attend
+from services.trainer.recipe.kernels import LoRA, RMSNorm, SwiGLU, attend
 from services.trainer.recipe.layout import Layout
 
 
@@ -66,7 +66,7 @@ class Layer:
     def __call__(self, x: Tensor, layout: Layout, turns: Tensor, only: Tensor | None = None) -> Tensor:
         """[n, hidden] → [n, hidden], or [len(only), hidden] where no more is asked for."""
         heads, kv_heads = self.heads, self.kv_heads
-        both = self.qkv(self.module.sa_norm(x)).view(len(x), heads + 2 * kv_heads, self.head_dim)
+        both = self.qkv(normed(self.module.sa_norm, x)).view(len(x), heads + 2 * kv_heads, self.head_dim)
         turned = rotate(both[:, : heads + kv_heads], turns)
         q = layout.pad(turned[:, :heads])
         k = layout.pad(turned[:, heads:])
@@ -78,7 +78,12 @@ class Layer:
             slots = attended.transpose(1, 2).reshape(layout.rows * layout.width, -1)
             attended, x = slots.index_select(0, layout.at[only]), x.index_select(0, only)
         x = x + self.out(attended)
-        return x + self.down(SwiGLU.apply(self.gate_up(self.module.mlp_norm(x))))
+        return x + self.down(SwiGLU.apply(self.gate_up(normed(self.module.mlp_norm, x))))
+
+
+def normed(norm: Any, x: Tensor) -> Tensor:
+    """By the frozen scale of torchtune's norm: [n, hidden] → [n, hidden]."""
+    return RMSNorm.apply(x, norm.scale, norm.eps)
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
@@ -115,7 +120,7 @@ class Layers:
                 x = checkpoint(self._call, layer, x, layout, turns, wanted, use_reentrant=False)
             else:
                 x = self._call(layer, x, layout, turns, wanted)
-        return self._decoder.norm(x), targets[only]
+        return normed(self._decoder.norm, x), targets[only]
 
     def turns(self, layout: Layout) -> Tensor:
         """How far each token's pairs are turned: [n, 1, head_dim / 2], complex."""

@@ -98,8 +98,9 @@ def test_passes_hold_the_whole_batch_within_their_size_and_train_no_padding(
     assert sum(one.trained_tokens for one in passes) == sum(example.trained_tokens for example in examples)
     for one in passes:
         assert one.tokens.numel() <= tokens or len(one.tokens) == 1
+        assert one.tokens.shape[1] == max(one.lengths)
         rows, columns = (one.targets != IGNORE).nonzero(as_tuple=True)
-        assert (one.targets[rows, columns] == one.tokens[rows, columns + 1]).all()
+        assert (one.targets[rows, columns] == one.tokens[rows, columns] + 1).all()
 
 
 def test_a_limit_takes_samples_from_the_whole_file(encoder: PromptEncoder, dataset: Path) -> None:
