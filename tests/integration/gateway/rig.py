@@ -69,7 +69,7 @@ class Replica:
             try:
                 async with http.get(f"http://127.0.0.1:{self.health_port}/health/ready") as answer:
                     return answer.status == 200
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, TimeoutError):
                 return False
 
         await eventually(ready, what=f"gateway on {self.port}", within_s=READY_S)
@@ -182,7 +182,7 @@ class Rig:
         stream = await jetstream.find_stream_name_by_subject(subject)
         state = (await jetstream.stream_info(stream)).state
         bodies: list[dict[str, Any]] = []
-        for sequence in range(state.first_seq, state.last_seq + 1):
+        for sequence in range(max(1, state.first_seq), state.last_seq + 1):
             try:
                 message = await jetstream.get_msg(stream, sequence)
             except nats.js.errors.NotFoundError:
@@ -204,7 +204,14 @@ class Rig:
             )
             return row["n"] == 0
 
-        await eventually(none, what="the outbox is settled", within_s=within_s)
+        try:
+            await eventually(none, what="the outbox is settled", within_s=within_s)
+        except AssertionError as error:
+            row = await self.row(
+                """select json_agg(json_build_object('kind', kind, 'state', state, 'asked', asked_at)) as left
+                   from gateway.outbox where state in ('pending', 'sending')"""
+            )
+            raise AssertionError(f"{error}: {row['left']}") from None
 
     async def replies(self, channel: str, thread_ts: str) -> list[dict[str, Any]]:
         """What the bot said in a thread."""

@@ -22,7 +22,7 @@ EVENT = {
     "team_id": "T0DOPPEL",
     "api_app_id": "A0DOPPEL",
     "event_id": "EvDOOR1",
-    "event": {"type": "reaction_added", "user": "U0ADA"},
+    "event": {"type": "reaction_added", "user": "U0ADA", "reaction": "eyes"},
 }
 
 
