@@ -36,6 +36,7 @@ _TIER_OF: Final = {
     "files.info": 4,
     "files.getUploadURLExternal": 4,
     "files.completeUploadExternal": 4,
+    "files.delete": 3,
     "views.open": 4,
     "views.push": 4,
     "views.update": 4,

@@ -1,20 +1,20 @@
-"""What an operator does to a persona: ``persona.request`` · ``persona.result``."""
+"""A persona: ``persona.request`` · ``.result``; forgotten: ``.purge`` · ``.purged`` · ``.look`` · ``.held``."""
 
 from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_validator
 
 from proto.body import Body, ErrorInfo, TeamId, UserId
 
-PersonaAction = Literal["consent", "activate", "rollback"]
+PersonaAction = Literal["consent", "activate", "rollback", "forget"]
 
 
 class PersonaRequest(Body):
     """An operator's action on a persona (``persona.request``).
 
     ``consent`` records a person's yes or no, ``activate`` lets a published version answer from now on, ``rollback``
-    the one before the active one.
+    the one before the active one, ``forget`` takes away everything that was made from a person, and records their no.
     """
 
     request_id: UUID | None = Field(
@@ -28,7 +28,7 @@ class PersonaRequest(Body):
         default="",
         max_length=500,
         repr=False,
-        description="consent: how the operator knows; kept in the ledger. Required there.",
+        description="consent, forget: how the operator knows; kept in the ledger. Required for consent.",
     )
     name: str | None = Field(
         default=None, max_length=80, repr=False, description="What to call them, where no installation tells."
@@ -55,3 +55,49 @@ class PersonaResult(Body):
     granted: bool | None = None
     run_id: UUID | None = Field(default=None, description="activate, rollback: what answers from now on.")
     error: ErrorInfo | None = None
+
+
+class PersonaPurge(Body):
+    """Forget this person (``persona.purge``): whoever holds something made from them deletes it, and tells.
+
+    It comes in several rounds, since what is under way may still leave something behind; doing it again does nothing
+    more. Where the person has said yes since, only what is older than `requested_at` goes.
+    """
+
+    request_id: UUID = Field(description="Of the purge.")
+    round: PositiveInt = 1
+    team_id: TeamId
+    user_id: UserId
+    requested_at: AwareDatetime
+
+
+class PersonaPurged(Body):
+    """What one service has deleted in one round (``persona.purged``)."""
+
+    request_id: UUID
+    round: PositiveInt = 1
+    team_id: TeamId
+    user_id: UserId
+    service: Literal["scraper", "trainer", "inference"]
+    replica: str = Field(default="", max_length=200)
+    removed: dict[str, NonNegativeInt] = Field(default={}, description="Kind → how many.")
+    left: NonNegativeInt = Field(
+        default=0, description="Still in use by somebody; the next round takes them."
+    )
+
+
+class PersonaLook(Body):
+    """Say what you hold of this person (core NATS ``persona.look``): every replica answers."""
+
+    request_id: UUID
+    team_id: TeamId
+    user_id: UserId
+
+
+class PersonaHeld(Body):
+    """What one replica holds of them on its disk and in its engine (core NATS ``persona.held.<request_id>``)."""
+
+    request_id: UUID
+    service: Literal["trainer", "inference"]
+    replica: str = Field(default="", max_length=200)
+    held: dict[str, NonNegativeInt] = Field(default={}, description="Place → how many things of theirs.")

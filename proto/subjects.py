@@ -6,7 +6,14 @@ from typing import Final
 from proto.adapter import AdapterRequest, AdapterResult
 from proto.body import Body
 from proto.generate import Cancel, GenerateProgress, GenerateRequest, GenerateResult, TokenDelta
-from proto.persona import PersonaRequest, PersonaResult
+from proto.persona import (
+    PersonaHeld,
+    PersonaLook,
+    PersonaPurge,
+    PersonaPurged,
+    PersonaRequest,
+    PersonaResult,
+)
 from proto.scrape import ScrapeProgress, ScrapeRequest, ScrapeResult
 from proto.slack import SlackEvent
 from proto.train import TrainProgress, TrainRequest, TrainResult
@@ -87,7 +94,7 @@ PERSONA_REQUEST: Final = Subject(
     PersonaRequest,
     "ops",
     "gateway worker",
-    "An operator's action: record a consent, activate a version, roll back.",
+    "An operator's action: record a consent, activate a version, roll back, forget somebody.",
     "PERSONA_REQUEST",
 )
 ADAPTER_REQUEST: Final = Subject(
@@ -110,6 +117,22 @@ TRAIN_PROGRESS: Final = Subject(
 TRAIN_RESULT: Final = Subject("train.result", TrainResult, "trainer", "anyone", "How a run ended.", "FACTS")
 PERSONA_RESULT: Final = Subject(
     "persona.result", PersonaResult, "gateway worker", "anyone", "What came of an operator's action.", "FACTS"
+)
+PERSONA_PURGE: Final = Subject(
+    "persona.purge",
+    PersonaPurge,
+    "gateway worker",
+    "scraper, trainer, inference",
+    "Delete what was made from a person.",
+    "FACTS",
+)
+PERSONA_PURGED: Final = Subject(
+    "persona.purged",
+    PersonaPurged,
+    "scraper, trainer, inference",
+    "gateway worker",
+    "What was deleted.",
+    "FACTS",
 )
 ADAPTER_RESULT: Final = Subject(
     "adapter.result", AdapterResult, "trainer", "anyone", "What was collected.", "FACTS"
@@ -135,6 +158,16 @@ TRAIN_CANCEL: Final = Subject("train.cancel.*", Cancel, "anyone", "trainer", "St
 GENERATE_CANCEL: Final = Subject(
     "generate.cancel.*", Cancel, "anyone", "inference", "Stop a completion, by its request_id."
 )
+PERSONA_LOOK: Final = Subject(
+    "persona.look", PersonaLook, "ops", "trainer, inference", "What does each replica hold of a person?"
+)
+PERSONA_HELD: Final = Subject(
+    "persona.held.*",
+    PersonaHeld,
+    "trainer, inference",
+    "ops",
+    "What one replica holds, by the look's request_id.",
+)
 
 SUBJECTS: Final = (
     SLACK_EVENT,
@@ -148,6 +181,8 @@ SUBJECTS: Final = (
     TRAIN_PROGRESS,
     TRAIN_RESULT,
     PERSONA_RESULT,
+    PERSONA_PURGE,
+    PERSONA_PURGED,
     ADAPTER_RESULT,
     GENERATE_PROGRESS,
     GENERATE_RESULT,
@@ -155,6 +190,8 @@ SUBJECTS: Final = (
     SCRAPE_CANCEL,
     TRAIN_CANCEL,
     GENERATE_CANCEL,
+    PERSONA_LOOK,
+    PERSONA_HELD,
 )
 
 RESULT_OF: Final[dict[str, Subject]] = {
@@ -199,7 +236,13 @@ STREAMS: Final = (
 CONSUMERS: Final = (
     Consumer("SLACK_EVENT", "gateway", "gateway", ("slack.event",), loops=8),
     Consumer("PERSONA_REQUEST", "gateway", "gateway", ("persona.request",), max_ack_pending=16, loops=1),
-    Consumer("FACTS", "gateway", "gateway", ("scrape.result", "train.result", "persona.result"), loops=2),
+    Consumer(
+        "FACTS",
+        "gateway",
+        "gateway",
+        ("scrape.result", "train.result", "persona.result", "persona.purged"),
+        loops=2,
+    ),
     Consumer(
         "FACTS",
         "gateway_progress",
@@ -208,6 +251,12 @@ CONSUMERS: Final = (
         max_deliver=1,
         loops=1,
         deliver_new=True,
+    ),
+    Consumer(
+        "FACTS", "scraper_purge", "scraper", ("persona.purge",), 60, 16, loops=1, keep_trying_s=7 * DAY_S
+    ),
+    Consumer(
+        "FACTS", "trainer_purge", "trainer", ("persona.purge",), 60, 16, loops=1, keep_trying_s=7 * DAY_S
     ),
     Consumer("ANSWERS", "gateway", "gateway", ("generate.result",), loops=4),
     Consumer(

@@ -61,6 +61,21 @@ def complete_upload(call: Call) -> Answer:
     return {"files": [{"id": file.id, "title": title} for file, title in files]}
 
 
+def delete(call: Call) -> Answer:
+    """files.delete: one's own files; the messages that showed one say so from then on."""
+    (file_id,) = call.required("file")
+    if call.workspace.files.pop(file_id, None) is None:
+        raise ApiError("file_not_found")
+    gone = {"id": file_id, "mode": "tombstone"}
+    for channel in call.workspace.channels.values():
+        for message in [each for each in channel.everything() if each.get("files")]:
+            files = cast("list[dict[str, Any]]", message["files"])
+            if any(each.get("id") == file_id for each in files):
+                left = [gone if each.get("id") == file_id else each for each in files]
+                call.workspace.change(channel, message["ts"], {"files": left}, edited_by=None)
+    return {}
+
+
 def _named(call: Call, given: Any) -> tuple[StoredFile, str]:
     entry = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
     file = call.workspace.files.get(str(entry.get("id")))
@@ -170,4 +185,5 @@ METHODS = {
     "files.getUploadURLExternal": get_upload_url,
     "files.completeUploadExternal": complete_upload,
     "files.info": info,
+    "files.delete": delete,
 }

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 import aiohttp
+from nats.js import JetStreamContext
 
 from doppel.bus import Bus, Connection, bind, connect
 from doppel.database import Database
@@ -34,6 +35,7 @@ from services.gateway.handlers.command_train import TrainCommands
 from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Clocks, Desk, Limits
 from services.gateway.handlers.facts import Facts
+from services.gateway.handlers.forgetting import Forgetting
 from services.gateway.handlers.generate_result import Answers
 from services.gateway.handlers.installing import Installer
 from services.gateway.handlers.lives import Lives
@@ -42,6 +44,7 @@ from services.gateway.handlers.menu import Menus
 from services.gateway.handlers.opening import Opener
 from services.gateway.handlers.persona_request import PersonaRequests
 from services.gateway.handlers.posting import Poster, PostingMetrics
+from services.gateway.handlers.purging import Purging
 from services.gateway.handlers.report import Reports
 from services.gateway.handlers.slack_event import SlackEvents
 from services.gateway.handlers.training import TrainingFlow
@@ -52,6 +55,7 @@ from services.gateway.repository import (
     Feedback,
     Outbox,
     Personas,
+    Purges,
     Questions,
     RulesTable,
     Trainings,
@@ -87,7 +91,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         lifecycle.not_ready("waiting for the bus")
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="gateway"))
         desk = make_desk(settings, database, connection.bus, slack, session, storage, box)
-        room = Room.furnish(desk, lifecycle, settings, database)
+        room = Room.furnish(desk, lifecycle, settings, database, connection.bus.jetstream)
         room.bind(connection, settings)
         await connection.broker.start()
         ways_in = await stack.enter_async_context(
@@ -101,6 +105,7 @@ async def serve(lifecycle: Lifecycle) -> None:
             loops.create_task(repeat(lifecycle, "ask", room.asker.sweep, every_s), name="ask")
             loops.create_task(repeat(lifecycle, "post", room.poster.sweep, every_s), name="post")
             loops.create_task(repeat(lifecycle, "debate", room.moderator.sweep, every_s), name="debate")
+            loops.create_task(repeat(lifecycle, "purge", room.purging.sweep, every_s), name="purge")
             loops.create_task(repeat(lifecycle, "prune", desk.outbox.prune, PRUNE_S), name="prune")
             ways_in.start(loops)
             lifecycle.ready()
@@ -184,6 +189,7 @@ class Room:
     events: SlackEvents
     answers: Answers
     facts: Facts
+    purging: Purging
     persona_requests: PersonaRequests
 
     @classmethod
@@ -193,6 +199,7 @@ class Room:
         lifecycle: Lifecycle,
         settings: GatewaySettings,
         database: Database,
+        jetstream: JetStreamContext,
     ) -> "Room":
         """Put the handlers together."""
         poster = Poster(desk, PostingMetrics(lifecycle.registry))
@@ -216,7 +223,8 @@ class Room:
         )
         menus = Menus(desk, poster, opener, commands)
         answers = AnswerButtons(desk, asker, poster, feedback, moderator)
-        buttons = Buttons(desk, flow, poster, consents, answers, moderator)
+        forgetting = Forgetting(desk, consents)
+        buttons = Buttons(desk, flow, poster, consents, answers, moderator, forgetting)
         return cls(
             installer,
             asker,
@@ -227,6 +235,7 @@ class Room:
             ),
             Answers(desk, asker, poster, feedback),
             Facts(desk, flow, reports),
+            Purging(desk, flow, Purges(database), jetstream),
             PersonaRequests(desk, flow, poster, chooser),
         )
 
@@ -240,6 +249,7 @@ class Room:
             ("FACTS", "gateway"): {
                 subjects.SCRAPE_RESULT.name: self.facts.on_scrape_result,
                 subjects.TRAIN_RESULT.name: self.facts.on_train_result,
+                subjects.PERSONA_PURGED.name: self.purging.on_persona_purged,
             },
             ("FACTS", "gateway_progress"): {
                 subjects.SCRAPE_PROGRESS.name: self.facts.on_scrape_progress,

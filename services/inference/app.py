@@ -28,6 +28,7 @@ from services.inference.adapters.cancels import Cancels
 from services.inference.adapters.engine import EngineDied, VllmEngine, open_engine
 from services.inference.core.shape import BaseShape
 from services.inference.handlers import Handlers, Metrics
+from services.inference.purging import Purging, listen
 from services.inference.repository import Repository
 from services.inference.settings import InferenceSettings
 
@@ -96,6 +97,12 @@ async def serve(lifecycle: Lifecycle) -> None:
             default_wait=timedelta(seconds=settings.default_wait_s),
             on_engine_died=pulse.give_up,
         )
+        repository = Repository(database)
+        purging = Purging(
+            connection.bus, store, handlers.cancels, engine, repository.fetch_existing, pulse.give_up
+        )
+        await listen(lifecycle, connection.bus.client, purging)
+        lifecycle.tasks.create_task(purging.run(lifecycle), name="compare")
         loops = settings.generate_loops or engine.loops
         await handlers.cancels.listen(connection.bus.client)
         await listen_for_adapters(lifecycle, connection.bus.client, handlers)

@@ -121,7 +121,8 @@ class Handlers:
         timeout = asyncio.timeout(left.total_seconds())
         try:
             async with timeout:
-                with self.cancels.watching(request_id, timeout):
+                persona = (request.team_id, request.user_id) if request.user_id else None
+                with self.cancels.watching(request_id, timeout, persona):
                     completion, adapter = await self._complete(request, request_id)
                     self.metrics.cached_tokens.inc(completion.cached_tokens)
         except TimeoutError as error:

@@ -16,7 +16,7 @@ from doppel.lifecycle import Lifecycle
 from doppel.secrets import TokenBox
 from doppel.slack.client import open_slack
 from doppel.storage import Storage
-from proto.subjects import SCRAPE_CANCEL, SCRAPE_REQUEST, consumer
+from proto.subjects import PERSONA_PURGE, SCRAPE_CANCEL, SCRAPE_REQUEST, consumer
 from services.scraper.adapters.scrape_gauges import ScrapeGauges
 from services.scraper.adapters.slack_gauges import SlackGauges
 from services.scraper.adapters.tokens import Tokenizers
@@ -28,8 +28,10 @@ from services.scraper.handlers.api_source import ApiRules, ApiSource
 from services.scraper.handlers.cancels import Cancels
 from services.scraper.handlers.collect import Collector
 from services.scraper.handlers.cutting import Cutting, Rules
+from services.scraper.handlers.erasing import Eraser
 from services.scraper.handlers.histories import Histories
 from services.scraper.handlers.hold import Holding
+from services.scraper.handlers.purging import Purging
 from services.scraper.repository import Repository
 from services.scraper.settings import Settings
 
@@ -55,6 +57,8 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
         gauges = ScrapeGauges(lifecycle.registry)
         jetstream = connection.bus.jetstream
         cancels = Cancels(repository, holding, connection.bus, lambda about: find_waiting(jetstream, about))
+        eraser = Eraser(storage, repository, settings.scratch_folder)
+        holder = f"{socket.gethostname()}/{os.getpid()}"
         handlers = Handlers(
             bus=connection.bus,
             repository=repository,
@@ -80,6 +84,7 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
                 ),
                 threads=threads,
                 gauges=gauges,
+                eraser=eraser,
                 api_allowed=settings.may_train_on_slack_api,
                 export_bytes=settings.export_bytes,
             ),
@@ -91,7 +96,7 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
                 rules=Rules(settings.dataset_options, settings.min_samples, settings.phone_region_codes),
             ),
             gauges=gauges,
-            holder=f"{socket.gethostname()}/{os.getpid()}",
+            holder=holder,
             scratch_folder=settings.scratch_folder,
             lease_ttl_s=settings.scrape_lease_s,
         )
@@ -107,6 +112,13 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
             {SCRAPE_REQUEST.name: handlers.on_scrape_request},
             ack_wait_s=settings.ack_wait_s,
         )
+        purging = Purging(connection.bus, storage, repository, cancels, eraser, holder)
+        bind(
+            connection.broker,
+            consumer("FACTS", "scraper_purge"),
+            {PERSONA_PURGE.name: purging.on_persona_purge},
+            ack_wait_s=settings.ack_wait_s,
+        )
         lifecycle.add_check("bus", connection.check)
         lifecycle.add_check("PostgreSQL", database.check)
         lifecycle.add_check("S3", storage.check)
@@ -117,6 +129,7 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
             Ages(timedelta(hours=settings.leftover_hours), timedelta(days=settings.upload_days)),
             settings.collect_every_s,
             now=lambda: datetime.now(UTC),
+            eraser=eraser,
         )
         await connection.broker.start()
         async with asyncio.TaskGroup() as group:

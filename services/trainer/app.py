@@ -4,14 +4,25 @@ import asyncio
 import logging
 from uuid import UUID
 
+from nats.aio.client import Client
 from nats.aio.msg import Msg
+from pydantic import ValidationError
 
 from doppel.basemodel.fetch import BaseModelCache
 from doppel.bus import bind, connect
 from doppel.database import Database
 from doppel.lifecycle import Lifecycle
 from doppel.storage import Storage
-from proto.subjects import ADAPTER_REQUEST, TRAIN_CANCEL, TRAIN_REQUEST, consumer
+from doppel.transient import is_transient
+from proto.persona import PersonaLook
+from proto.subjects import (
+    ADAPTER_REQUEST,
+    PERSONA_LOOK,
+    PERSONA_PURGE,
+    TRAIN_CANCEL,
+    TRAIN_REQUEST,
+    consumer,
+)
 from services.trainer.adapters.code_version import code_version
 from services.trainer.adapters.gauges import Gauges
 from services.trainer.adapters.queue import Queue
@@ -20,6 +31,7 @@ from services.trainer.handlers import Handlers
 from services.trainer.handlers.collect import Collector
 from services.trainer.handlers.ends import Canceller
 from services.trainer.handlers.options import Options, Tools
+from services.trainer.handlers.purge import Purger
 from services.trainer.repository import Runs
 from services.trainer.settings import TrainerSettings, child_environment
 
@@ -67,6 +79,14 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
                 {TRAIN_REQUEST.name: handlers.on_train_request},
                 ack_wait_s=settings.ack_wait_s,
             )
+            purger = Purger(handlers.tools, canceller)
+            bind(
+                connection.broker,
+                consumer("FACTS", "trainer_purge"),
+                {PERSONA_PURGE.name: purger.on_persona_purge},
+                ack_wait_s=settings.ack_wait_s,
+            )
+            await listen_for_looks(connection.bus.client, purger)
             collector = Collector(connection.bus, runs, store, settings.adapters_kept)
             bind(
                 connection.broker,
@@ -84,6 +104,22 @@ async def serve(lifecycle: Lifecycle, settings: TrainerSettings) -> None:
         await database.close()
         storage.close()
         await asyncio.to_thread(store.close)
+
+
+async def listen_for_looks(client: Client, purger: Purger) -> None:
+    """Answer who asks what this replica holds of a person. Where it can't, it is silent, and that is seen."""
+
+    async def on_look(message: Msg) -> None:
+        try:
+            await purger.on_persona_look(PersonaLook.model_validate_json(message.data))
+        except ValidationError:
+            log.warning("a look that can't be read")
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("a look not answered", extra={"error": type(error).__name__})
+
+    await client.subscribe(PERSONA_LOOK.name, cb=on_look)
 
 
 def _options(settings: TrainerSettings) -> Options:

@@ -137,6 +137,14 @@ class SlackWorkspace:
             if error.reason != "message_not_found":
                 raise
 
+    async def delete_file(self, file_id: str) -> None:
+        """Take a file of ours away, wherever it was shared; one that is gone is fine."""
+        try:
+            await self._call("files.delete", file=file_id)
+        except SlackRefused as error:
+            if error.reason not in {"file_not_found", "file_deleted"}:
+                raise
+
     async def upload(self, name: str, data: bytes, alt_text: str) -> str:
         """Bring a file to Slack; returns its id. Nobody sees it before it is shared.
 

@@ -26,6 +26,7 @@ USAGE: Final = (
     "*/doppel report @ada* sends you her voice report; */doppel rollback @ada* lets the version before answer again.\n"
     "*/doppel list* shows who can answer, */doppel status* what is under way, */doppel limits* what is allowed here.\n"
     "*/doppel consent* shows your own yes or no, and changes it. */doppel menu* does all this with a form.\n"
+    "*/doppel forget @ada* deletes what was made from Ada: only she, or an admin, may.\n"
     "*/doppel import* says how a Slack export, or another history, is brought in."
 )
 
@@ -110,6 +111,13 @@ class Consent:
 
 
 @dataclass(frozen=True)
+class Forget:
+    """Take away everything that was made from `who`; asked once more before it is done."""
+
+    who: Who
+
+
+@dataclass(frozen=True)
 class Limits:
     """What is allowed here; `change` is an admin's."""
 
@@ -144,6 +152,7 @@ Command = (
     | Status
     | Cancel
     | Consent
+    | Forget
     | Limits
     | Menu
     | Import
@@ -166,8 +175,8 @@ def parse(text: str) -> Command:
     verb, _, rest = words.partition(" ")
     verb = verb.lower()
     match verb:
-        case "train" | "report" | "rollback":
-            kinds = {"train": Train, "report": Report, "rollback": Rollback}
+        case "train" | "report" | "rollback" | "forget":
+            kinds = {"train": Train, "report": Report, "rollback": Rollback, "forget": Forget}
             who = parse_who(rest) or (Who(is_asker=True) if verb == "report" and not rest else None)
             return kinds[verb](who) if who else Help(f"Say who, for example: /doppel {verb} @ada")
         case "switch":

@@ -23,7 +23,7 @@ def render_own(consent: Consent | None) -> dict[str, Any]:
     if consent is None:
         said, buttons = "You have said neither yes nor no, so I learn nothing from you.", (ALLOW, DENY)
     else:
-        by = " (recorded by an operator)" if consent.recorded_by == "operator" else ""
+        by = "" if consent.recorded_by == "person" else f" (recorded by an {consent.recorded_by})"
         since = f"{consent.recorded_at:%-d %B %Y}{by}"
         said = (
             f"You allowed me on {since} to learn how you write and to answer in your style, marked as AI."
@@ -51,7 +51,7 @@ def render_question(asked_by: str, request_id: str) -> dict[str, Any]:
         "*What I keep:* samples of your messages and a small model file made from them, on this team's own machines. "
         "Nothing leaves them.\n"
         "*Who may use it:* people of this workspace. Every such message is marked as written by an AI.\n"
-        "*How to stop:* tell an admin, or press *No* here at any time; I stop at once.\n\n"
+        "*How to stop:* press *No* here at any time: I stop at once, and delete what I made from you.\n\n"
         "It is your choice. Without your yes nothing happens."
     )
     buttons = [_button("Allow", ALLOW, request_id), _button("No", DENY, request_id)]
@@ -76,7 +76,7 @@ def _button(label: str, action_id: str, value: str) -> dict[str, Any]:
 def render_outcome(*, granted: bool, request_id: str) -> dict[str, Any]:
     """The question after the answer; the other button stays, so that a mind can change."""
     text = (
-        "You allowed it. I learn from your public messages now. Press *No* at any time, and I stop at once."
+        "You allowed it. I learn from your public messages now. Press *No* at any time: I stop at once and delete it."
         if granted
         else "You said no. I learn nothing from you, and nobody answers in your style."
     )

@@ -24,11 +24,12 @@ CHOICES: Final = {
     "list": "See who can answer",
     "status": "See what is under way",
     "consent": "See and change my own yes or no",
+    "forget": "Delete what was made from somebody",
     "limits": "See what is allowed here",
     "import": "Bring a history in",
     "help": "See the commands that do the same",
 }
-_NEEDS_WHO: Final = frozenset(("ask", "debate", "train", "switch", "rollback"))
+_NEEDS_WHO: Final = frozenset(("ask", "debate", "train", "switch", "rollback", "forget"))
 _NEEDS_TEXT: Final = frozenset(("ask", "debate"))
 _HAS_PLACE: Final = frozenset(("switch", "switch off", "switch default"))
 

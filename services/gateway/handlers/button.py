@@ -1,4 +1,4 @@
-"""Buttons. *Allow* and *No*: only the person asked may press them, and each press is one row in the ledger."""
+"""Buttons. *Allow* and *No*: only the person asked may press them, each press is one row in the ledger. *Forget*."""
 
 import logging
 from dataclasses import dataclass
@@ -11,10 +11,13 @@ from proto.slack import Action, Interaction
 from services.gateway.core.consent import ALLOW, DENY, OWN, render_asker_told, render_outcome, render_own
 from services.gateway.core.outbox import Key, NewRow
 from services.gateway.core.reply import Post
+from services.gateway.core.rights import NotAllowed
 from services.gateway.core.routing import Installed
 from services.gateway.handlers.answer_button import AnswerButtons
 from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Desk
+from services.gateway.handlers.forgetting import ACTIONS as FORGET_ACTIONS
+from services.gateway.handlers.forgetting import Forgetting
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.pressed import tell_presser
 from services.gateway.handlers.training import TrainingFlow
@@ -34,6 +37,7 @@ class Buttons:
     consents: Consents
     answers: AnswerButtons
     moderator: Moderator
+    forgetting: Forgetting
 
     async def on_interaction(self, pressed: Interaction, installed: Installed, received_at: datetime) -> None:
         """Record the answer, act on it, show it."""
@@ -44,6 +48,17 @@ class Buttons:
         for action in pressed.actions:
             if action.action_id in (ALLOW, DENY):
                 await self._on_consent(pressed, action, installed)
+            elif action.action_id in FORGET_ACTIONS:
+                await self._on_forget(pressed, action, installed)
+
+    async def _on_forget(self, pressed: Interaction, action: Action, installed: Installed) -> None:
+        try:
+            post = await self.forgetting.pressed(pressed, action, installed)
+        except NotAllowed as error:
+            await tell_presser(self.desk, self.poster, pressed, installed, str(error))
+            return
+        if post is not None:
+            await self._show(pressed, installed, post)
 
     async def _on_consent(self, pressed: Interaction, action: Action, installed: Installed) -> None:
         team_id = installed.bot.team_id

@@ -12,6 +12,7 @@ from services.gateway.core.commands import (
     Cancel,
     Consent,
     Debate,
+    Forget,
     Help,
     Import,
     Limits,
@@ -107,6 +108,8 @@ class Commands:
                 return render_status(await self._standing(asked.team_id))
             case Consent(granted):
                 return await self._consent(asked, granted)
+            case Forget(who):
+                return await self.personas.forget(asked, who)
             case Limits(change):
                 return await self._limits(asked, change)
 

@@ -1,4 +1,4 @@
-"""``/doppel report``, ``rollback`` and ``switch``: for the person themselves, or an admin, asked of Slack each time."""
+"""``/doppel report``, ``rollback``, ``switch``, ``forget``: for the person themselves, or an admin, asked of Slack."""
 
 import logging
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from doppel.slack.client import SlackRefused
 from proto.errors import NoConsent
 from services.gateway.core.commands import Switch, Who
+from services.gateway.core.forgetting import render_confirm
 from services.gateway.core.outbox import Key, NewRow
-from services.gateway.core.reply import with_mentions
+from services.gateway.core.reply import Post, with_mentions
 from services.gateway.core.rights import NotAllowed, check_manage
 from services.gateway.handlers.asked import Asked
 from services.gateway.handlers.asking import Asker
@@ -80,6 +81,11 @@ class PersonaCommands:
         somewhere = "in a channel" if wanted.here else place
         await self._tell(asked, user_id, f"let your voice answer {somewhere} whoever names nobody")
         return f"From now on <@{user_id}> answers {place} whoever names nobody."
+
+    async def forget(self, asked: Asked, who: Who) -> Post:
+        """Nothing yet: the question whether it is meant."""
+        user_id = await self._own(asked, who)
+        return render_confirm(user_id, is_own=user_id == asked.user_id)
 
     async def _own(self, asked: Asked, who: Who) -> str:
         """Whose persona, if the asker may decide about it. Raises PersonaUnknown, NotAllowed."""

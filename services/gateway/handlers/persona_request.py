@@ -1,4 +1,4 @@
-"""``persona.request``: an operator records what a person said, or chooses which version answers."""
+"""``persona.request``: an operator records what a person said, forgets them, or chooses which version answers."""
 
 import logging
 from dataclasses import dataclass
@@ -35,6 +35,8 @@ class PersonaRequests:
         request_id = request.request_id or delivery.id
         if request.action == "consent":
             await self._record(request, request_id, granted=bool(request.granted))
+        elif request.action == "forget":
+            await self._record(request, request_id, granted=False)
         else:
             run_id = request.run_id if request.action == "activate" else None
             await self.chooser.choose(request_id, request.team_id, request.user_id, request.action, run_id)
@@ -50,12 +52,15 @@ class PersonaRequests:
             recorded_by="operator",
             reason=request.reason,
             source_key=f"operator/{request_id}",
+            forget=request.action == "forget",
         )
         if not await self.desk.personas.has_consent(team_id, user_id):
             for training in await self.desk.trainings.fetch_open(team_id, user_id):
                 told = {"text": with_mentions(render_asker_told(user_id))}
                 await self.flow.stop(training, told, reason="no_consent")
-        result = PersonaResult(request_id=request_id, team_id=team_id, user_id=user_id, granted=granted)
+        result = PersonaResult(
+            request_id=request_id, team_id=team_id, user_id=user_id, action=request.action, granted=granted
+        )
         await self.desk.bus.publish(PERSONA_RESULT, result, key=f"{request_id}/done")
         installed = await self.desk.workspaces.fetch(team_id)
         if installed is not None:

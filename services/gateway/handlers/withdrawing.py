@@ -25,11 +25,22 @@ class Consents:
         granted: bool,
         source_key: str,
         also: Training | None = None,
+        forget: bool = False,
+        told_by: str | None = None,
     ) -> bool:
-        """Write it down once; returns what counts now: a later word counts more. `also`: the training it was about."""
+        """Write it down once; returns what counts now: a later word counts more.
+
+        `also`: the training it was about. `forget`: take away whatever was made from them. `told_by`: an admin said it.
+        """
         desk, team_id = self.desk, installed.bot.team_id
         await desk.personas.record_consent(
-            team_id, user_id, granted=granted, recorded_by="person", reason="", source_key=source_key
+            team_id,
+            user_id,
+            granted=granted,
+            recorded_by="person" if told_by is None else "admin",
+            reason="" if told_by is None else f"forgotten by {told_by}",
+            source_key=source_key,
+            forget=forget,
         )
         if await desk.personas.has_consent(team_id, user_id):
             return True

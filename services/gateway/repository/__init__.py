@@ -7,6 +7,7 @@ from services.gateway.repository.feedback import Feedback
 from services.gateway.repository.oauth_states import OAuthStates
 from services.gateway.repository.outbox import Outbox
 from services.gateway.repository.personas import ActivePersona, Personas
+from services.gateway.repository.purges import Purges
 from services.gateway.repository.questions import Questions
 from services.gateway.repository.renewals import Renewal, Renewals
 from services.gateway.repository.rules import RulesTable
@@ -26,6 +27,7 @@ __all__ = [
     "OAuthStates",
     "Outbox",
     "Personas",
+    "Purges",
     "Questions",
     "Renewal",
     "Renewals",

@@ -5,11 +5,17 @@ from datetime import datetime
 from uuid import UUID
 
 from doppel.database import Database
+from proto.body import derived_id
 from proto.train import AdapterRef
 from services.gateway.core.consent import Consent
 
 # A no and an activation of the same person wait for each other: what is revoked can't become active beside it.
 _ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended($1, 1))"
+
+
+def purge_id_of(source_key: str) -> UUID:
+    """The purge that a word in the ledger begins."""
+    return derived_id("purge", source_key)
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,20 @@ class Personas:
         )
 
     async def record_consent(
-        self, team_id: str, user_id: str, *, granted: bool, recorded_by: str, reason: str, source_key: str
+        self,
+        team_id: str,
+        user_id: str,
+        *,
+        granted: bool,
+        recorded_by: str,
+        reason: str,
+        source_key: str,
+        forget: bool = False,
     ) -> None:
-        """One row in the ledger per button press or request. A no takes the adapter out of use in the same breath."""
+        """One row in the ledger per button press or request. A no takes the adapter out of use in the same breath.
+
+        A no after a yes, and `forget` whatever was said before, is also the first step of the purge.
+        """
         async with self._database.transaction() as connection:
             await connection.execute(_ONE_AT_A_TIME, f"{team_id}/{user_id}")
             await connection.execute(
@@ -66,6 +83,19 @@ class Personas:
                        select from gateway.consents_now where team_id = $1 and user_id = $2 and granted)""",
                 team_id,
                 user_id,
+            )
+            await connection.execute(
+                """insert into gateway.purges (purge_id, team_id, user_id, reason)
+                   select $3, $1, $2, case when $4 then 'forget' else 'withdrawn' end
+                   where exists (select from gateway.consents_now
+                                 where team_id = $1 and user_id = $2 and not granted)
+                     and ($4 or exists (select from gateway.consents
+                                        where team_id = $1 and user_id = $2 and granted))
+                   on conflict do nothing""",
+                team_id,
+                user_id,
+                purge_id_of(source_key),
+                forget,
             )
 
     async def has_consent(self, team_id: str, user_id: str) -> bool:

@@ -12,10 +12,11 @@ import mmap
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol, TypeVar
+from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from pydantic import BaseModel
@@ -151,6 +152,40 @@ class AdapterStore:
             for key, number in self._lru.offered().items():
                 if key.prefix.startswith(theirs) and key.prefix != ref.prefix:
                     self._lru.retire(number)
+
+    async def forget(self, team_id: str, user_id: str) -> int:
+        """Let go of every version of a person, as soon as nobody uses it; returns how many. Raises EngineDied."""
+        theirs = f"{persona_prefix(team_id, user_id)}/"
+        numbers = [number for key, number in self._lru.offered().items() if key.prefix.startswith(theirs)]
+        for number in numbers:
+            self._lru.retire(number)
+        await self._sweep()
+        return len(numbers)
+
+    async def compare(self, existing: Callable[[Sequence[UUID]], Awaitable[frozenset[UUID]]]) -> int:
+        """Let go of versions that are no more, whether or not anybody told us; returns how many. Raises EngineDied."""
+        here = {number: self._loaded[number].manifest.run_id for number in self._lru.offered().values()}
+        known = await existing(sorted(set(here.values()))) if here else frozenset[UUID]()
+        gone = [number for number, run_id in here.items() if run_id not in known]
+        for number in gone:
+            self._lru.retire(number)
+        await self._sweep()
+        return len(gone)
+
+    async def held(self, team_id: str, user_id: str) -> dict[str, int]:
+        """What of a person is here; what lies here without being anybody's counts too."""
+        theirs = {
+            number
+            for number, each in self._loaded.items()
+            if (each.manifest.team_id, each.manifest.user_id) == (team_id, user_id)
+        }
+        named = {each.lora.folder.name for number, each in self._loaded.items() if number not in theirs}
+        coming = tuple(f"-{number}" for number in self._flights)
+        folders = await asyncio.to_thread(lambda: [path.name for path in self._folder.glob("*-*-*-*-*-*")])
+        return {
+            "disk": sum(name not in named and not name.endswith(coming) for name in folders),
+            "engine": len((self._engine.known & theirs) | (self._engine.known - self._loaded.keys())),
+        }
 
     def __contains__(self, ref: AdapterRef) -> bool:
         """Whether it is on disk."""

@@ -88,6 +88,15 @@ class Engine(Protocol):
         """Let go of an adapter that nobody uses any more."""
         ...
 
+    async def forget_prompts(self) -> bool:
+        """Empty attention's cache of what is not in use. False: all of it is."""
+        ...
+
+    @property
+    def known(self) -> frozenset[int]:
+        """Numbers of the adapters that it has met and not let go of."""
+        ...
+
 
 class VllmEngine:
     """The engine of this process."""
@@ -210,6 +219,20 @@ class VllmEngine:
         self._known.discard(adapter.number)
         try:
             await self._engine.remove_lora(adapter.number)
+        except EngineDeadError as error:
+            raise EngineDied from error
+
+    @property
+    def known(self) -> frozenset[int]:
+        """Numbers of the adapters that it has met and not let go of, but for the zero adapter's."""
+        return frozenset(self._known - {ZERO_ID})
+
+    async def forget_prompts(self) -> bool:
+        """Empty attention's cache, which it keys by tokens and adapter. False: running requests hold some of it."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            return bool(await self._engine.reset_prefix_cache())
         except EngineDeadError as error:
             raise EngineDied from error
 

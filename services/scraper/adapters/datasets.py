@@ -66,6 +66,7 @@ class Cut:
     files: tuple[FileEntry, ...]
     samples: SampleCounts
     card: DatasetCard
+    people: frozenset[str] = frozenset()  # whose words are in it as context
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -118,12 +119,15 @@ def cut_dataset(
         if total < order.min_samples:
             raise DatasetTooSmall(order.person.user_id, len(chosen), order.min_samples, dropped)
         tally = Tally()
+        heard: set[str] = set()
 
         def lines(split: Split) -> Iterator[bytes]:
             for first in range(0, len(splits[split]), TOGETHER):
                 work.advance(0)
                 batch = splits[split][first : first + TOGETHER]
-                for rendered in renderer.render([read(entry) for entry in batch]):
+                candidates = [read(entry) for entry in batch]
+                heard.update(said.user_id for each in candidates for said in each.context if said.user_id)
+                for rendered in renderer.render(candidates):
                     tally.add(split, rendered)
                     yield _line(rendered)
 
@@ -132,7 +136,9 @@ def cut_dataset(
         )
     card = tally.card(content_sha256(files, settings), settings, dropped, manifest.channels)
     counts = SampleCounts(**{split: len(splits[split]) for split in SPLITS})
-    return Cut(folder, (*files, *_write_card(card, order.person.name, folder)), counts, card)
+    return Cut(
+        folder, (*files, *_write_card(card, order.person.name, folder)), counts, card, frozenset(heard)
+    )
 
 
 def content_sha256(splits: Sequence[FileEntry], settings: DatasetSettings) -> str:

@@ -14,6 +14,7 @@ from doppel.transient import is_transient
 from doppel.uploads import Uploads
 from services.scraper.adapters.scrape_gauges import ScrapeGauges
 from services.scraper.core.leftovers import Ages, is_leftover
+from services.scraper.handlers.erasing import Eraser
 from services.scraper.repository import Repository
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Collector:
     ages: Ages
     every_s: float
     now: Callable[[], datetime]
+    eraser: Eraser
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -53,6 +55,7 @@ class Collector:
     async def collect(self) -> int:
         """One pass over every workspace; returns how many objects went."""
         await self.repository.forget_old_cancels()
+        await self.eraser.clean()  # a holder may have died between a corpus and its cleaning
         deleted = 0
         for team in await self.storage.list_folders("workspaces/"):
             deleted += await self._collect_team(team, MOST - deleted)

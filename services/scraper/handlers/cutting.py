@@ -1,6 +1,8 @@
 """From a committed corpus to a committed dataset of one person, with consent asked again inside the commit."""
 
+import contextlib
 import logging
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from proto.artifacts import dataset_prefix
 from proto.body import derived_id
 from proto.conversation import Person
 from proto.dataset import DatasetOptions, DatasetSettings
-from proto.errors import PersonaNotAllowed, PersonaUnknown
+from proto.errors import ArtifactCorrupt, PersonaNotAllowed, PersonaUnknown, TransientError
 from proto.scrape import ScrapeResult
 from services.scraper.adapters.corpora import fetch_people, fetch_shards
 from services.scraper.adapters.datasets import Order, cut_dataset, store_dataset
@@ -60,7 +62,8 @@ class Cutting:
         work: Work,
     ) -> ScrapeResult:
         """Cut, store, commit. Raises refusals (consent, person, size) and BaseModelMissing."""
-        manifest, people = await fetch_people(self.storage, corpus.prefix, corpus.manifest_sha256)
+        async with self._as_it_stands(corpus):
+            manifest, people = await fetch_people(self.storage, corpus.prefix, corpus.manifest_sha256)
         person = select_person(people, user_id)
         base = await self.tokenizers.fetch()
         order = Order(
@@ -71,7 +74,8 @@ class Cutting:
         )
         cutting = folder / "dataset"
         cutting.mkdir()
-        shards = await fetch_shards(self.storage, corpus.prefix, manifest, cutting)
+        async with self._as_it_stands(corpus):
+            shards = await fetch_shards(self.storage, corpus.prefix, manifest, cutting)
         cut = await self.threads.run(
             work, lambda: cut_dataset(shards, manifest, people, order, base.encoder, cutting, work)
         )
@@ -104,6 +108,7 @@ class Cutting:
             prefix,
             manifest_sha256,
             cut.samples,
+            cut.people,
         )
         await self.repository.commit_dataset(claim, row, done, kept_out=order.opted_out)
         log.info(
@@ -111,6 +116,17 @@ class Cutting:
             extra={"dataset_id": str(dataset_id), "samples": cut.samples.total, "dropped": cut.dropped},
         )
         return done
+
+    @contextlib.asynccontextmanager
+    async def _as_it_stands(self, corpus: CorpusRow) -> AsyncGenerator[None]:
+        """Where somebody's words were taken out meanwhile, its objects lie elsewhere. Raises TransientError."""
+        try:
+            yield
+        except ArtifactCorrupt as error:
+            newer = await self.repository.corpus(corpus.corpus_id)
+            if newer is None or newer.prefix == corpus.prefix:
+                raise
+            raise TransientError("The corpus was written anew meanwhile.", delay_s=1) from error
 
 
 def select_person(people: list[Person], user_id: str) -> Person:

@@ -19,6 +19,7 @@ from services.scraper.adapters.text_file import build_from_text
 from services.scraper.adapters.work import Threads, Work
 from services.scraper.core.source import SourceKind, SourcePlan, TsWindow, sharing_key
 from services.scraper.handlers.api_source import ApiSource
+from services.scraper.handlers.erasing import Eraser
 from services.scraper.repository import Claim, CorpusRow, Repository
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Histories:
     api: ApiSource
     threads: Threads
     gauges: ScrapeGauges
+    eraser: Eraser
     api_allowed: bool
     export_bytes: int
 
@@ -52,6 +54,10 @@ class Histories:
         found = await self._found(claim, request, plan, delivery)
         corpus = found or await self._read(claim, request, plan, folder, work)
         await self._clean_up(claim, request, plan)
+        if (
+            await self.eraser.clean(request.team_id, corpus.corpus_id)
+        ).corpora:  # it holds words of who is forgotten
+            corpus = await self.repository.corpus(corpus.corpus_id) or corpus
         return corpus
 
     async def _found(

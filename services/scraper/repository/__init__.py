@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.scraper.repository.corpora import Corpora
 from services.scraper.repository.datasets import Datasets
+from services.scraper.repository.forgotten import Forgotten
 from services.scraper.repository.leftovers import Leftovers
 from services.scraper.repository.pages import Pages
 from services.scraper.repository.reading import Reading
@@ -19,7 +20,7 @@ from services.scraper.repository.scrapes import Scrapes
 
 
 @dataclass(frozen=True)
-class Repository(Scrapes, Corpora, Datasets, Reading, Pages, Leftovers):
+class Repository(Scrapes, Corpora, Datasets, Reading, Pages, Leftovers, Forgotten):
     """Queries; each is one short statement or transaction."""
 
 

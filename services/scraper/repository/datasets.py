@@ -50,8 +50,10 @@ class Datasets:
             summary = result.summary or DatasetSummary()
             await connection.execute(
                 """insert into scraper.datasets (dataset_id, team_id, user_id, corpus_id, source, prefix,
-                       manifest_sha256, train_count, validation_count, test_count, content_sha256, summary)
-                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (dataset_id) do nothing""",
+                       manifest_sha256, train_count, validation_count, test_count, content_sha256, summary,
+                       people)
+                   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                   on conflict (dataset_id) do nothing""",
                 dataset.dataset_id,
                 dataset.team_id,
                 dataset.user_id,
@@ -64,5 +66,6 @@ class Datasets:
                 dataset.samples.test,
                 result.dataset_sha256,
                 summary.model_dump(mode="json"),
+                sorted(dataset.people),
             )
             await finish_within(connection, claim, result)

@@ -50,6 +50,7 @@ class DatasetRow:
     prefix: str
     manifest_sha256: str
     samples: SampleCounts
+    people: frozenset[str]  # whose words are in it as context
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,18 @@ class RunStore:
         folder.mkdir()
         return folder
 
+    async def work_folders(self) -> list[UUID]:
+        """Of which runs something lies on this disk, also of attempts that left something behind."""
+
+        def names() -> list[str]:
+            return [path.name for path in self._root.glob("*/*") if path.is_dir()]
+
+        found: list[UUID] = []
+        for name in await asyncio.to_thread(names):
+            with contextlib.suppress(ValueError):
+                found.append(UUID(name.rpartition("-")[0]))
+        return found
+
     async def dataset_manifest(self, prefix: str, sha256: str) -> DatasetManifest:
         """Whose dataset, and its files. Raises ArtifactCorrupt."""
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.trainer.repository.cancels import Cancels
 from services.trainer.repository.checkpoints import Checkpoints
 from services.trainer.repository.ends import Ends
+from services.trainer.repository.forgotten import Forgotten
 from services.trainer.repository.leases import Leases
 from services.trainer.repository.reading import Reading
 from services.trainer.repository.registry import Registry
@@ -21,7 +22,7 @@ from services.trainer.repository.rows import (
 
 
 @dataclass(frozen=True)
-class Runs(Leases, Checkpoints, Ends, Cancels, Reading, Registry):
+class Runs(Leases, Checkpoints, Ends, Cancels, Reading, Registry, Forgotten):
     """Runs, their leases, checkpoints, ends and cancels; consents and datasets of others, read only."""
 
 
