@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, model_validator
 
-from proto.body import Body, ErrorInfo, TeamId, UserId
+from proto.body import Body, ErrorInfo, TeamId, UserId, derived_id
 
 PersonaAction = Literal["consent", "activate", "rollback", "forget"]
 
@@ -55,6 +55,11 @@ class PersonaResult(Body):
     granted: bool | None = None
     run_id: UUID | None = Field(default=None, description="activate, rollback: what answers from now on.")
     error: ErrorInfo | None = None
+
+
+def purge_id_of(source_key: str) -> UUID:
+    """The purge that a word in the ledger begins: ``operator/<request_id>`` of a ``persona.request``."""
+    return derived_id("purge", source_key)
 
 
 class PersonaPurge(Body):

@@ -25,6 +25,7 @@ MODULES: Final = {
     "generate": "command_generate",
     "publish": "command_publish",
     "dead": "command_dead",
+    "purge": "command_purge",
 }
 
 

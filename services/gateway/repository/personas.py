@@ -5,17 +5,12 @@ from datetime import datetime
 from uuid import UUID
 
 from doppel.database import Database
-from proto.body import derived_id
+from proto.persona import purge_id_of
 from proto.train import AdapterRef
 from services.gateway.core.consent import Consent
 
 # A no and an activation of the same person wait for each other: what is revoked can't become active beside it.
 _ONE_AT_A_TIME = "select pg_advisory_xact_lock(hashtextextended($1, 1))"
-
-
-def purge_id_of(source_key: str) -> UUID:
-    """The purge that a word in the ledger begins."""
-    return derived_id("purge", source_key)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from proto.artifacts import (
     FileEntry,
     adapter_prefix,
     manifest_key,
+    persona_prefix,
 )
 from proto.train import AdapterRef
 
@@ -109,7 +110,7 @@ class Publisher:
         return AdapterRef(run_id=run_id, prefix=prefix, manifest_sha256=sha256)
 
     async def activate(self, team_id: str, user_id: str, run_id: UUID, prefix: str, sha256: str) -> None:
-        """Make it the one the persona answers with."""
+        """Make it a published version, and the one the persona answers with."""
         connection = await asyncpg.connect(self.dsn)
         try:
             await connection.execute(
@@ -122,5 +123,26 @@ class Publisher:
                 prefix,
                 sha256,
             )
+            await connection.execute(
+                """insert into trainer.runs (run_id, request_id, team_id, user_id, dataset_id, state, holder,
+                       lease_until, requested_at, adapter_prefix, manifest_sha256)
+                   values ($1, $1, $2, $3, $1, 'published', 'x', now(), now(), $4, $5) on conflict do nothing""",
+                run_id,
+                team_id,
+                user_id,
+                prefix,
+                sha256,
+            )
         finally:
             await connection.close()
+
+    async def forget(self, team_id: str, user_id: str) -> None:
+        """As gateway and trainer do it: rows first, then objects."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            for table in ("gateway.active_adapters", "trainer.runs"):
+                query = f"delete from {table} where team_id = $1 and user_id = $2"
+                await connection.execute(query, team_id, user_id)
+        finally:
+            await connection.close()
+        await self.storage.delete(await self.storage.list_keys(f"{persona_prefix(team_id, user_id)}/"))

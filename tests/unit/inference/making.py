@@ -143,6 +143,13 @@ class EchoEngine:
         on_text(text)
         return Completion(text, "stop", len(ids), 3)
 
+    @property
+    def known(self) -> frozenset[int]:
+        return frozenset()
+
+    async def forget_prompts(self) -> bool:
+        return True
+
     async def remove(self, adapter: LoraFolder) -> None:
         assert adapter.folder.exists(), "deleted before the engine let go"
         self.removed.append(adapter)
