@@ -54,6 +54,15 @@ class SleepingEngine:
     async def remove(self, adapter: LoraFolder) -> None:
         """Nothing was loaded."""
 
+    @property
+    def known(self) -> frozenset[int]:
+        """Nothing was loaded."""
+        return frozenset()
+
+    async def forget_prompts(self) -> bool:
+        """Nothing is remembered."""
+        return True
+
 
 async def serve(lifecycle: Lifecycle) -> None:
     """Serve ``generate.request`` until SIGTERM."""

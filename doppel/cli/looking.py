@@ -20,6 +20,10 @@ from proto.subjects import PERSONA_LOOK, STREAMS
 
 SCHEMAS: Final = ("gateway", "scraper", "trainer", "inference")
 LEDGER: Final = frozenset(("gateway.consents", "gateway.purges"))  # who said what, and what was purged
+ANSWERS: Final = (
+    "gateway.outbox"  # whose answer stands in a channel stays known, so that they can take it back
+)
+SENT: Final = "(kind = 'reply' and state = 'sent' and num_nonnulls(body, question, note, run_id) = 0)"
 ERASED: Final = (
     "scraper.corpora",
     "without",
@@ -76,6 +80,13 @@ async def look_at_tables(target: Target, person: Person) -> list[Seen]:
             query = f"select count(*) from {table} where $1::text <> '' and $2::text <> '' and {condition}"  # noqa: S608  names of our own schema
             found = await connection.fetchval(query, person.team_id, person.user_id)
             seen.append(Seen("PostgreSQL", table, found, "the ledger of consent" if table in LEDGER else ""))
+        stands = await connection.fetchval(
+            f"select count(*) from {ANSWERS} where team_id = $1 and user_id = $2 and {SENT}",  # noqa: S608
+            person.team_id,
+            person.user_id,
+        )
+        place = f"{ANSWERS} (where answers of theirs stand in Slack)"
+        seen.append(Seen("PostgreSQL", place, stands, "so that they can still take them back"))
     return seen
 
 
@@ -97,6 +108,8 @@ def condition_of(table: str, columns: list[tuple[str, str]]) -> str | None:
     if not told:
         return None
     either = f"({' or '.join(told)})"
+    if table == ANSWERS:
+        either += f" and not {SENT}"
     return f"team_id = $1 and {either}" if "team_id" in names else either
 
 
