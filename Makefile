@@ -15,7 +15,7 @@ UV_PIP := $(BIN)/uv pip install --python $(BIN)/python $(if $(TORCH_BACKEND),--t
 REQUIREMENTS := deploy/requirements
 STAMP := $(VENV)/.installed
 
-.PHONY: help install lint test demo lock schema clean bench-conversations bench-dataset bench-gateway bench-inference bench-scraper bench-trainer bench-voices test-unit test-integration test-e2e
+.PHONY: help install lint test demo lock schema clean bench-conversations bench-dataset bench-gateway bench-inference bench-scraper bench-trainer bench-voices test-unit test-integration test-e2e test-compose
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test-unit: install ## the fast ones
 
 test-integration: install ## one service against real servers
 	$(BIN)/python -m pytest tests/integration $(ARGS)
+
+test-compose: install ## docker compose for real; needs a Docker engine
+	$(BIN)/python -m pytest tests/compose $(ARGS)
 
 test-e2e: install ## the story, through the playground
 	$(BIN)/python -m pytest tests/e2e $(ARGS)
@@ -75,6 +78,8 @@ lint: install ## format, lint, import contracts, types, drift of generated files
 	$(BIN)/pyright
 	$(BIN)/python -m pytest --collect-only -qq > /dev/null || $(BIN)/python -m pytest --collect-only -qq
 	$(BIN)/python -m docs.generate --check
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml deploy/compose*.yaml
+	$(BIN)/hadolint deploy/images/*.Dockerfile
 
 schema: install ## write proto/schema and docs/reference from the code
 	$(BIN)/python -m docs.generate

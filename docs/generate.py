@@ -1,6 +1,7 @@
 """Generate what can be generated: ``python -m docs.generate`` (``make schema``); ``--check`` fails on drift.
 
-proto/schema/*.json and asyncapi.json from proto.subjects · docs/reference/*.md and deploy/.env.example from the code.
+proto/schema/*.json and asyncapi.json from proto.subjects · docs/reference/*.md, deploy/.env.example
+and deploy/env/*.env from the code.
 """
 
 import importlib
@@ -15,7 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from doppel.cli.command_setup import RolePasswords
+from doppel.cli.command_secrets import GivenSecrets
+from doppel.cli.command_setup import RolePasswords, SetupSettings
 from doppel.cli.reference import commands_page
 from doppel.local.settings import LocalSettings
 from doppel.settings import PREFIX, SharedSettings
@@ -147,6 +149,8 @@ def settings_classes() -> dict[str, type[BaseSettings]]:
         found[room] = own[-1]
     found["doppel up"] = LocalSettings
     found["doppel db migrate"] = RolePasswords
+    found["doppel setup"] = SetupSettings
+    found["doppel secrets write"] = GivenSecrets
     return found
 
 
@@ -204,9 +208,66 @@ def settings_page() -> str:
     return "\n".join(lines).replace("{name}", "\\{name\\}") + "\n"
 
 
+COMPOSE = {  # what only deploy/compose*.yaml read
+    "DOPPEL_GATEWAY_PUBLISH": (
+        "127.0.0.1:8080",
+        "Where this host lets Slack in; a range where the gateway is scaled.",
+    ),
+    "DOPPEL_PLAYGROUND_PUBLISH": ("127.0.0.1:8090", "Where this host shows the playground."),
+    "DOPPEL_STOP_GRACE_PERIOD": (
+        "90s",
+        "A service that still drains is killed; more than its graceful timeout.",
+    ),
+    "DOPPEL_TRAINER_MEMORY": ("0", "Memory of the trainer, such as 16g; 0: no bound."),
+    "DOPPEL_INFERENCE_MEMORY": ("0", "Memory of a replica of inference; 0: no bound."),
+    "DOPPEL_IMAGES": ("doppel", "What our images' names begin with, registry included."),
+    "DOPPEL_VERSION": ("latest", "Their tag."),
+    "NATS_IMAGE": ("nats:2.14-alpine", "nats-server, with a shell for its health check."),
+    "POSTGRES_IMAGE": ("postgres:18-bookworm", "PostgreSQL 18."),
+    "MINIO_IMAGE": (
+        "quay.io/minio/minio:RELEASE.2025-09-07T16-13-09Z",
+        "MinIO: the last image its makers published.",
+    ),
+    "SEAWEEDFS_IMAGE": ("chrislusf/seaweedfs:4.48", "Of compose.seaweedfs.yaml."),
+    "TORCH_BACKEND": ("cpu", "Where the images' torch comes from: cpu, cu130, or empty for UV_FIND_LINKS."),
+}
+FIXED = frozenset(  # set by deploy/compose.yaml or by an image
+    (
+        *(
+            f"DOPPEL_{name}"
+            for name in ("NATS_URL", "NATS_USER", "POSTGRES_DSN", "HEALTH_HOST", "HEALTH_PORT")
+        ),
+        *(f"DOPPEL_S3_{name}" for name in ("ENDPOINT", "ACCESS_KEY", "BUCKET", "REGION", "SECURE")),
+        *(f"DOPPEL_{name}" for name in ("CACHE_DIR", "SCRATCH_FOLDER", "GATEWAY_HOST", "GATEWAY_PORT")),
+        *(f"DOPPEL_PLAYGROUND_{name}" for name in ("HOST", "PORT", "PUBLIC_URL", "GATEWAY_URLS", "NATS_URL")),
+    )
+)
+OF_THE_COMMAND = ("DOPPEL_BASE_MODEL", "DOPPEL_ACK_WAIT_S")
+
+
+def passed_on(room: str) -> str:
+    """deploy/env/<room>.env: what the operator's .env may say to a container. Secrets go another way."""
+    lines = [f"# {NOTE} What of .env reaches this container; empty means the default."]
+    names = OF_THE_COMMAND
+    if room != "setup":
+        cls = settings_classes()[room]
+        names = [
+            variable(cls, n, f) for n, f in cls.model_fields.items() if "SecretStr" not in str(f.annotation)
+        ]
+    lines += [f"{name}=${{{name}:-}}" for name in sorted(set(names) - FIXED)]
+    return "\n".join(lines) + "\n"
+
+
 def env_example() -> str:
     """deploy/.env.example."""
-    lines = [f"# {NOTE} Copy to .env and change what you need.\n"]
+    lines = [
+        f"# {NOTE} Copy to .env and change what you need.",
+        "# Under docker compose, addresses and passwords between the containers are set already: DOPPEL_NATS_…,",
+        "# DOPPEL_POSTGRES_…, DOPPEL_S3_…, DOPPEL_HEALTH_… and the …_DB_PASSWORD below are for other ways to run it.",
+        "\n# --- docker compose ---",
+    ]
+    for key, (value, text) in COMPOSE.items():
+        lines += [f"# {text}", f"#{key}={value}"]
     last = ""
     for room, key, value, text in settings_rows():
         if room != last:
@@ -228,6 +289,8 @@ def outputs() -> dict[Path, str]:
     files[ROOT / "docs" / "reference" / "commands.md"] = commands_page(NOTE)
     files[ROOT / "docs" / "reference" / "settings.md"] = settings_page()
     files[ROOT / "deploy" / ".env.example"] = env_example()
+    for room in (*ROOMS, "setup"):
+        files[ROOT / "deploy" / "env" / f"{room}.env"] = passed_on(room)
     return files
 
 

@@ -8,10 +8,24 @@ from typing import Any, Final
 
 import asyncpg
 
-from doppel.settings import DatabaseSettings
+from doppel.refusals import Refusals
+from doppel.settings import DatabaseSettings, SettingsError
 
 QUERY_S: Final = 5.0
 CLOSE_S: Final = 5.0
+NOT_LET_IN: Final = (
+    asyncpg.InvalidPasswordError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+
+
+def not_let_in(error: Exception) -> str:
+    """One sentence; the server's own names user or database, never a password."""
+    return (
+        f"PostgreSQL does not let us in: {error.args[0]}. Set DOPPEL_POSTGRES_DSN and, where it holds none, "
+        "DOPPEL_POSTGRES_PASSWORD; `doppel db migrate` makes the roles."
+    )
 
 
 class Database:
@@ -20,19 +34,23 @@ class Database:
     def __init__(self, settings: DatabaseSettings) -> None:
         self._settings = settings
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._refusals = Refusals()
 
     async def open(self) -> None:
-        """Connect once, so that a wrong password fails at start. Raises asyncpg's and OS errors."""
+        """Connect once, so that a wrong password fails at start. Raises SettingsError, asyncpg's and OS errors."""
         if self._pool is None:
             self._pool = await asyncpg.create_pool(
-                self._settings.postgres_dsn.get_secret_value(),
+                self._settings.dsn,
                 min_size=0,
                 max_size=self._settings.postgres_pool_size,
                 timeout=QUERY_S,
                 command_timeout=QUERY_S,
                 init=_speak_json,
             )
-        await self.check()
+        try:
+            await self.check()
+        except NOT_LET_IN as error:
+            raise SettingsError(not_let_in(error)) from error
 
     async def close(self) -> None:
         """Close within 5 s, or drop the connections."""
@@ -46,7 +64,8 @@ class Database:
         self._pool = None
 
     async def check(self) -> None:
-        """Raise unless the server answers."""
+        """Raise unless the server answers, and allowed what was asked lately."""
+        self._refusals.check()
         await self.fetchval("select 1")
 
     @contextlib.asynccontextmanager
@@ -56,8 +75,14 @@ class Database:
         """Hold a connection for a short block. Raises TimeoutError past `timeout_s`."""
         if self._pool is None:
             raise asyncpg.InterfaceError("the pool is not open")
-        async with asyncio.timeout(timeout_s), self._pool.acquire() as connection:
-            yield connection
+        try:
+            async with asyncio.timeout(timeout_s), self._pool.acquire() as connection:
+                yield connection
+        except asyncpg.InsufficientPrivilegeError as error:  # its message names the table, and no row
+            self._refusals.note(
+                f"PostgreSQL refused us: {error.args[0]}; `doppel db migrate` gives the roles their rights"
+            )
+            raise
 
     @contextlib.asynccontextmanager
     async def transaction(

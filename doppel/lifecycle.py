@@ -5,11 +5,12 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
+from doppel.refusals import Refused
 from doppel.settings import SettingsError, TelemetrySettings
 from doppel.telemetry import make_registry, set_up_logging, set_up_tracing
 from doppel.transient import is_transient
@@ -178,29 +179,39 @@ class Lifecycle:
         return web.json_response({"live": not stalled}, status=503 if stalled else 200)
 
     async def _is_ready(self, _: web.Request) -> web.Response:
-        failed = [name for name in self._checks if not await self._passes(name)]
+        failed = [why for name in self._checks if (why := await self._fails(name))]
         ok = self._ready and not failed
-        reason = self._why_not or ", ".join(f"{name} away" for name in failed)
+        reason = self._why_not or ", ".join(failed)
         body: dict[str, Any] = {"ready": ok} if ok else {"ready": False, "reason": reason}
         return web.json_response(body, status=200 if ok else 503)
 
-    async def _passes(self, name: str) -> bool:
+    async def _fails(self, name: str) -> str:
+        """Why a check fails; empty where it passes."""
         now = asyncio.get_running_loop().time()
         if now - self._passed_at.get(name, float("-inf")) < CHECK_TTL_S:
-            return True
+            return ""
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
                 await self._checks[name]()
+        except Refused as error:  # logged where it was heard
+            return str(error)
         except Exception as error:  # noqa: BLE001  a check fails in any way its library likes; the answer is "away"
             log.warning("check failed", extra={"check": name, "error": type(error).__name__})
-            return False
+            return f"{name} away"
         self._passed_at[name] = now
-        return True
+        return ""
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(
             body=generate_latest(self.registry), headers={"Content-Type": "text/plain; version=0.0.4"}
         )
+
+
+def _first(error: BaseException) -> BaseException:
+    """The innermost of a group's first member."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    return _first(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
 
 
 @contextlib.asynccontextmanager
@@ -243,8 +254,8 @@ def run(
                 await main(lifecycle)
         except* Stopping:
             pass
-        except* SettingsError as errors:
-            log.critical("%s", errors.exceptions[0])
+        except* (SettingsError, Refused) as errors:
+            log.critical("%s", _first(errors))
             code = 2
         return code or lifecycle.exit_code
 

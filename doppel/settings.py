@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any, Final, Literal, Self
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import (
@@ -22,9 +23,10 @@ class _FileSource(PydanticBaseSettingsSource):
     """``DOPPEL_X_FILE=/run/secrets/x`` gives x: for secrets that must not stand in the environment."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        """Read the named file, if there is one."""
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")  # noqa: TID251  this is the door
-        return (Path(path).read_text().strip() if path else None), field_name, False
+        """Read the named file, if there is one; an empty one says nothing, as an empty variable does."""
+        prefix = self.settings_cls.model_config.get("env_prefix", PREFIX)
+        path = os.environ.get(f"{prefix}{field_name}_FILE".upper())  # noqa: TID251  this is the door
+        return (Path(path).read_text().strip() or None if path else None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """All fields that have a file."""
@@ -116,7 +118,20 @@ class DatabaseSettings(DoppelSettings):
         default=SecretStr("postgresql://127.0.0.1:5432/doppel"),
         description="postgresql://user:password@host:port/database",
     )
+    postgres_password: SecretStr | None = Field(
+        default=None, description="The password, where the address holds none."
+    )
     postgres_pool_size: PositiveInt = Field(default=5, description="Connections a replica may hold.")
+
+    @property
+    def dsn(self) -> str:
+        """The address with its password."""
+        address = urlsplit(self.postgres_dsn.get_secret_value())
+        if self.postgres_password is None or address.password is not None:
+            return address.geturl()
+        user, _, place = address.netloc.rpartition("@")
+        password = quote(self.postgres_password.get_secret_value(), safe="")
+        return address._replace(netloc=f"{user}:{password}@{place}").geturl()
 
 
 SLACKS_PERMISSION: Final = "i-have-slacks-permission"

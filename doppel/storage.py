@@ -21,6 +21,7 @@ from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 from pydantic import BaseModel
 
+from doppel.refusals import Refusals
 from doppel.settings import StorageSettings
 from proto.errors import ArtifactCorrupt
 
@@ -31,6 +32,7 @@ TRANSFER_S: Final = 600.0
 CHUNK_BYTES: Final = 1024 * 1024
 THREADS: Final = 16
 QUIET_POLL_S: Final = 0.05
+_REFUSALS: Final = frozenset(("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"))
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -73,6 +75,7 @@ class Storage:
             ),
         )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="s3")
+        self._refusals = Refusals()
         self._under_way = 0
         self._counting = threading.Lock()
 
@@ -95,8 +98,18 @@ class Storage:
         await self._call(make)
 
     async def check(self) -> None:
-        """Raise unless the bucket answers."""
-        await self.exists("models/manifest.json")
+        """Raise unless the bucket answers, and allowed what was asked lately (Refused)."""
+        await self.check_rights()
+        try:
+            await self.exists("models/manifest.json")
+        except S3Error as error:
+            if error.code in _REFUSALS:
+                await self.check_rights()
+            raise
+
+    async def check_rights(self) -> None:
+        """Raise where the bucket refused us something lately; asks nobody."""
+        self._refusals.check()
 
     async def exists(self, key: str) -> bool:
         """Is there such an object?"""
@@ -304,9 +317,23 @@ class Storage:
             self._under_way += 1
         try:
             return call()
+        except S3Error as error:
+            if error.code in _REFUSALS:
+                self._refusals.note(_sentence(error))
+            raise
         finally:
             with self._counting:
                 self._under_way -= 1
+
+
+def _sentence(error: S3Error) -> str:
+    where = "/".join(
+        (error.resource or "").strip("/").split("/")[:2]
+    )  # bucket and first folder; the rest may be long
+    return (
+        f"S3 refused us {where or 'the bucket'}: {error.code}; DOPPEL_S3_ACCESS_KEY and DOPPEL_S3_SECRET_KEY say who "
+        "we are, `doppel setup` gives each user its rights"
+    )
 
 
 def _bring_rest(file: BinaryIO, size_bytes: int, rest: Callable[[int], Iterable[bytes]]) -> str:

@@ -11,11 +11,11 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from doppel.bus.access import WATCHED, WATCHER, inbox_of
 from playground.hub import Hub
 
 log = logging.getLogger(__name__)
 
-SUBJECTS = ("slack.event", "scrape.>", "train.>", "generate.>", "persona.>", "dead.>")
 _IDS = ("request_id", "run_id", "event_id", "scrape_id", "dataset_id")
 _NUMBERS = ("step", "total", "train_loss", "validation_loss", "eta_s", "seq")
 _CODES = ("stage", "state", "action", "outcome", "code")
@@ -80,7 +80,8 @@ class BusWatch:
         # -1: also the first connect waits until the server comes
         self._client = await nats.connect(
             self._url,
-            name="playground",
+            name=WATCHER,
+            inbox_prefix=inbox_of(WATCHER),
             **self._login,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
@@ -90,7 +91,7 @@ class BusWatch:
             disconnected_cb=on_change,
             reconnected_cb=on_change,
         )
-        for subject in SUBJECTS:
+        for subject in WATCHED:
             await self._client.subscribe(subject, cb=self._on_message)
         await on_change()
 

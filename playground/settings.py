@@ -14,8 +14,9 @@ from pydantic import (
     SecretStr,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from doppel.settings import DoppelSettings
 from playground.limits import Mode
 
 # Fixed, so that a restart on another day shows the same history: 2026-05-28T20:26:40Z.
@@ -34,7 +35,7 @@ EventName = Literal[
 ]
 
 
-class Settings(BaseSettings):
+class Settings(DoppelSettings):
     """Environment ``DOPPEL_PLAYGROUND_<NAME>``; what the gateway shares with us goes by its own name too."""
 
     model_config = SettingsConfigDict(env_prefix="DOPPEL_PLAYGROUND_", populate_by_name=True, extra="ignore")

@@ -37,6 +37,21 @@ class Subject:
     reader: str
     summary: str
     stream: str | None = None  # None: core NATS, lossy by design
+    heard_live_by: tuple[str, ...] = ()  # services that also listen as it passes: a hint, never the record
+
+    @property
+    def senders(self) -> frozenset[str]:
+        """The services among its senders, `ops`, or `anyone`."""
+        return _parties(self.sender)
+
+    @property
+    def readers(self) -> frozenset[str]:
+        """The services among its readers, `CLI`, or `anyone`."""
+        return _parties(self.reader)
+
+
+def _parties(text: str) -> frozenset[str]:
+    return frozenset(part.strip().removesuffix(" worker") for part in text.split(","))
 
 
 @dataclass(frozen=True)
@@ -114,7 +129,15 @@ SCRAPE_RESULT: Final = Subject(
 TRAIN_PROGRESS: Final = Subject(
     "train.progress", TrainProgress, "trainer", "anyone", "How far a run is.", "FACTS"
 )
-TRAIN_RESULT: Final = Subject("train.result", TrainResult, "trainer", "anyone", "How a run ended.", "FACTS")
+TRAIN_RESULT: Final = Subject(
+    "train.result",
+    TrainResult,
+    "trainer, gateway",
+    "anyone",
+    "How a run ended, also one that never began.",
+    "FACTS",
+    heard_live_by=("inference",),
+)
 PERSONA_RESULT: Final = Subject(
     "persona.result", PersonaResult, "gateway worker", "anyone", "What came of an operator's action.", "FACTS"
 )
@@ -125,6 +148,7 @@ PERSONA_PURGE: Final = Subject(
     "scraper, trainer, inference",
     "Delete what was made from a person.",
     "FACTS",
+    heard_live_by=("inference",),
 )
 PERSONA_PURGED: Final = Subject(
     "persona.purged",
@@ -143,7 +167,7 @@ GENERATE_PROGRESS: Final = Subject(
 GENERATE_RESULT: Final = Subject(
     "generate.result",
     GenerateResult,
-    "inference",
+    "inference, gateway",
     "gateway, CLI",
     "The whole text, or why there is none.",
     "ANSWERS",
@@ -204,6 +228,8 @@ RESULT_OF: Final[dict[str, Subject]] = {
 """Which outcome answers which command; what Slack delivers has none."""
 
 DEAD_PREFIX: Final = "dead."
+PURGED: Final = ("FACTS", "ANSWERS", "DEAD", "GENERATE_REQUEST")
+"""Streams in which the gateway looks for what is about a person, and deletes it."""
 
 STREAMS: Final = (
     Stream("SLACK_EVENT", ("slack.event",), True, DAY_S, 512 * MIB, 100_000),

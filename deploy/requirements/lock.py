@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CPU = ("gateway", "scraper", "trainer", "inference-cpu", "setup", "playground", "local", "dev")
-CUDA = ("gateway", "scraper", "trainer", "inference-cuda", "setup")
+CUDA = ("gateway", "scraper", "trainer", "inference-cuda")
 IMAGES = ("gateway", "scraper", "trainer", "inference-cpu", "setup", "playground")
 
 
@@ -44,6 +44,7 @@ def main() -> None:
     resolve(CUDA, HERE / "constraints-cuda.txt", None, None)
     for image in IMAGES:  # a subset of what was resolved together, so every image has the same versions
         resolve((image,), HERE / f"{image}.txt", HERE / "overrides-cpu.txt", HERE / "constraints-cpu.txt")
+    resolve(("inference-cuda",), HERE / "inference-cuda.txt", None, HERE / "constraints-cuda.txt")
 
 
 if __name__ == "__main__":

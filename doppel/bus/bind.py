@@ -15,6 +15,7 @@ from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
 from nats.aio.msg import Msg
 
+from doppel.bus.access import inbox_of
 from doppel.bus.settle import Origin
 from proto.body import Body, id_of_delivery
 from proto.subjects import Consumer, subject_of
@@ -104,6 +105,7 @@ def bind(
             stream=stream,
             durable=consumer.durable,
             pull_sub=PullSub(timeout=PULL_S),
+            inbox_prefix=f"{inbox_of(consumer.service)}.".encode(),  # the broker's own does not reach its subscribers
             ack_policy=AckPolicy.MANUAL,
             decoder=_as_bytes,
             no_reply=True,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from faststream.nats.security import NatsUserPassword
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from doppel.bus.access import OPS, inbox_of
 from doppel.bus.publish import Bus
 from doppel.bus.settle import settle_with
 from doppel.lifecycle import Lifecycle
-from doppel.settings import BusSettings
+from doppel.refusals import Refusals
+from doppel.settings import BusSettings, SettingsError
 from proto.subjects import CONSUMERS
 
 log = logging.getLogger(__name__)
@@ -30,9 +33,40 @@ PING_S: Final = 20
 CONNECT_S: Final = 2
 RECONNECT_S: Final = 1
 
+UNKNOWN: Final = (
+    "The bus knows no such user with this password. Set DOPPEL_NATS_USER and DOPPEL_NATS_PASSWORD."
+)
+OnError = Callable[[Exception], Awaitable[None]]
 
-async def open_client(settings: BusSettings, *, reconnect: bool = True) -> Client:
-    """A nats-py client; its default of 60 reconnects would end in a frozen loop. Raises OSError, nats errors."""
+
+async def _log_error(error: Exception) -> None:
+    log.warning("bus connection", extra={"error": type(error).__name__})
+
+
+def _remembering(refusals: Refusals) -> OnError:
+    """A refused publish is a timeout to whoever made it, a refused subscription is silence: only this hears why."""
+
+    async def on_error(error: Exception) -> None:
+        if "permissions violation" in str(error).lower():
+            refusals.note(f"the bus refused us: {error}; its users' rights come from `doppel secrets`")
+        else:
+            await _log_error(error)
+
+    return on_error
+
+
+async def open_client(
+    settings: BusSettings,
+    *,
+    user: str = OPS,
+    reconnect: bool = True,
+    on_error: OnError = _log_error,
+    on_disconnect: Callable[[], Awaitable[None]] | None = None,
+) -> Client:
+    """A nats-py client; its default of 60 reconnects would end in a frozen loop. Raises OSError, nats errors.
+
+    `user` names the inbox that replies come to: the one that a service of that name may listen to.
+    """
     client = Client()
     password = settings.nats_password
     await client.connect(  # pyright: ignore[reportUnknownMemberType]  nats-py types its options loosely
@@ -44,7 +78,9 @@ async def open_client(settings: BusSettings, *, reconnect: bool = True) -> Clien
         reconnect_time_wait=RECONNECT_S,
         ping_interval=PING_S,
         connect_timeout=CONNECT_S,
-        error_cb=_on_error,
+        error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        inbox_prefix=inbox_of(user),
     )
     return client
 
@@ -54,22 +90,17 @@ def jetstream_of(client: Client, timeout_s: float = 5) -> JetStreamContext:
     return client.jetstream(timeout=timeout_s)  # pyright: ignore[reportUnknownMemberType]
 
 
-async def _on_error(error: Exception) -> None:
-    if "permissions violation" in str(error).lower():
-        log.error("the bus refused us", extra={"error": str(error)})
-    else:
-        log.warning("bus connection", extra={"error": type(error).__name__})
-
-
 @dataclass(frozen=True)
 class Connection:
     """A raw client for publishing and core subscriptions, and the broker that serves the durables."""
 
     bus: Bus
     broker: NatsBroker
+    refusals: Refusals
 
     async def check(self) -> None:
-        """Raise unless connected."""
+        """Raise unless connected, and allowed what was asked since."""
+        self.refusals.check()
         if not self.bus.client.is_connected:
             raise nats.errors.ConnectionClosedError
 
@@ -90,6 +121,11 @@ def _ending_unless(leaving: asyncio.Event) -> Callable[[], Awaitable[None]]:
     return closed
 
 
+def is_unknown(error: Exception) -> bool:
+    """Whether the server knows no such user with this password: nats-py has no class for it."""
+    return "authorization violation" in str(error).lower()
+
+
 @contextlib.asynccontextmanager
 async def connect(
     lifecycle: Lifecycle, settings: BusSettings, *, durables_of: str | None = None
@@ -99,7 +135,8 @@ async def connect(
     The caller binds handlers, then starts the broker; leaving the block drains it: running handlers get
     `graceful_timeout_s`, then are cancelled and their messages handed over.
     """
-    async with raw_client(lifecycle, settings) as client:
+    refusals = Refusals(math.inf)  # a refused subscription stays deaf, and is told only once
+    async with raw_client(lifecycle, settings, refusals) as client:
         jetstream = jetstream_of(client)
         bus = Bus(client, jetstream)
         if durables_of is not None:
@@ -112,7 +149,8 @@ async def connect(
             reconnect_time_wait=RECONNECT_S,
             ping_interval=PING_S,
             connect_timeout=CONNECT_S,
-            error_cb=_on_error,
+            inbox_prefix=inbox_of(lifecycle.service),
+            error_cb=_remembering(refusals),
             closed_cb=_ending_unless(leaving),
             graceful_timeout=settings.graceful_timeout_s,
             logger=None,
@@ -123,7 +161,7 @@ async def connect(
             ],
         )
         try:
-            yield Connection(bus, broker)
+            yield Connection(bus, broker, refusals)
         finally:
             leaving.set()
             try:
@@ -134,14 +172,25 @@ async def connect(
 
 
 @contextlib.asynccontextmanager
-async def raw_client(lifecycle: Lifecycle, settings: BusSettings) -> AsyncGenerator[Client]:
-    """A nats-py client that waits for the server and outlives its restarts."""
+async def raw_client(
+    lifecycle: Lifecycle, settings: BusSettings, refusals: Refusals
+) -> AsyncGenerator[Client]:
+    """A nats-py client that waits for the server and outlives its restarts; a reconnect may bring other rights."""
+    user = lifecycle.service
 
     async def probe() -> None:
-        await (await open_client(settings, reconnect=False)).close()
+        try:
+            await (await open_client(settings, user=user, reconnect=False)).close()
+        except nats.errors.Error as error:
+            if is_unknown(error):
+                raise SettingsError(UNKNOWN) from error
+            raise
+
+    async def forget() -> None:
+        refusals.forget()
 
     await lifecycle.wait_for("the bus", probe)
-    client = await open_client(settings)
+    client = await open_client(settings, user=user, on_error=_remembering(refusals), on_disconnect=forget)
     try:
         yield client
     finally:

@@ -87,7 +87,7 @@ def _database_and_keys(target: Target) -> tuple[str, TokenBox]:
     if "postgres_dsn" in settings.model_fields_set:
         if keys is None:
             raise Failure("DOPPEL_ENCRYPTION_KEYS is not set.", code="no_keys")
-        return settings.postgres_dsn.get_secret_value(), TokenBox(keys)
+        return settings.dsn, TokenBox(keys)
     dsn = target.stack("DOPPEL_POSTGRES_DSN").postgres_dsn
     return dsn, TokenBox(keys or SecretStr(Home(local.home).secrets().encryption_key))
 

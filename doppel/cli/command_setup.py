@@ -2,21 +2,56 @@
 
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import click
 from pydantic import Field, SecretStr
 
 from doppel.basemodel.prepare import prepare
+from doppel.bucket_access import RIGHTS
 from doppel.bus import provision
+from doppel.bus.system import reload_server
 from doppel.cli import options
 from doppel.cli.target import Target
 from doppel.cli.terminal import Terminal, run
 from doppel.local.home import Home
 from doppel.local.settings import LocalSettings
 from doppel.migrate import migrate
-from doppel.settings import BusSettings, DatabaseSettings, DoppelSettings
+from doppel.minio_users import make_users
+from doppel.settings import BusSettings, DatabaseSettings, DoppelSettings, SettingsError
 from doppel.storage import Storage
+
+
+class SetupSettings(DoppelSettings):
+    """What `doppel setup` makes beside streams, tables and the base model."""
+
+    s3_users: Literal["none", "minio"] = Field(
+        default="none",
+        description="minio: make one user per service in MinIO, each with the rights it needs. none: they are made "
+        "elsewhere.",
+    )
+    gateway_s3_secret_key: SecretStr | None = Field(default=None, description="Secret key of its S3 user.")
+    scraper_s3_secret_key: SecretStr | None = Field(default=None, description="Secret key of its S3 user.")
+    trainer_s3_secret_key: SecretStr | None = Field(default=None, description="Secret key of its S3 user.")
+    inference_s3_secret_key: SecretStr | None = Field(default=None, description="Secret key of its S3 user.")
+    ops_s3_secret_key: SecretStr | None = Field(
+        default=None, description="Secret key of the S3 user `ops`: this command's."
+    )
+    nats_system_password: SecretStr | None = Field(
+        default=None, description="Password of the bus's user `sys`; then setup has it read its users again."
+    )
+
+    def s3_secret_keys(self) -> dict[str, str]:
+        """By user. Raises SettingsError where one is missing."""
+        found: dict[str, str] = {}
+        for user in RIGHTS:
+            key: SecretStr | None = getattr(self, f"{user}_s3_secret_key")
+            if key is None:
+                raise SettingsError(
+                    f"DOPPEL_{user.upper()}_S3_SECRET_KEY is missing; MinIO needs one per user."
+                )
+            found[user] = key.get_secret_value()
+        return found
 
 
 class RolePasswords(DoppelSettings):
@@ -42,13 +77,18 @@ def setup(*, as_json: bool) -> None:
     """Streams, tables and roles, the bucket, the base model. Safe to repeat."""
 
     async def work(terminal: Terminal) -> None:
-        target = Target.find()
+        target, settings = Target.find(), SetupSettings.read()
+        if settings.nats_system_password is not None:
+            await reload_server(target.bus, settings.nats_system_password)
         await _apply(target, terminal)
         await _migrate(target, terminal)
         storage = Storage(target.storage)
         try:
             await storage.ensure_bucket()
             terminal.say("The bucket is there.")
+            if settings.s3_users == "minio":
+                await make_users(target.storage, settings.s3_secret_keys())
+                terminal.say("Its users are there, one per service.")
             with tempfile.TemporaryDirectory() as folder:
                 manifest = await prepare(storage, LocalSettings.read().base_model, Path(folder))
         finally:
@@ -101,7 +141,7 @@ async def _apply(target: Target, terminal: Terminal) -> None:
 async def _migrate(target: Target, terminal: Terminal) -> list[str]:
     settings = DatabaseSettings.read()
     if "postgres_dsn" in settings.model_fields_set:
-        dsn, passwords = settings.postgres_dsn.get_secret_value(), RolePasswords.read().by_role()
+        dsn, passwords = settings.dsn, RolePasswords.read().by_role()
     else:
         stack = target.stack("DOPPEL_POSTGRES_DSN")
         dsn, passwords = stack.postgres_dsn, Home(LocalSettings.read().home).secrets().role_passwords

@@ -13,7 +13,7 @@ from nats.js import JetStreamContext
 from nats.js.api import RawStreamMsg
 
 from doppel.bus import Bus
-from doppel.bus.broker import jetstream_of, open_client
+from doppel.bus.broker import UNKNOWN, is_unknown, jetstream_of, open_client
 from doppel.cli.terminal import Failure
 from doppel.settings import BusSettings
 from proto.body import Body
@@ -79,6 +79,8 @@ async def open_bus(settings: BusSettings) -> AsyncGenerator[Bus]:
         async with asyncio.timeout(5):
             client = await open_client(settings)
     except (OSError, TimeoutError, nats.errors.Error) as error:
+        if is_unknown(error):
+            raise Failure(UNKNOWN, code="unauthorized") from error
         place = settings.nats_url.rpartition("@")[2].removeprefix("nats://")
         sentence = f"The bus does not answer at {place}. Start the stack with `doppel up`."
         raise Failure(sentence, code="unavailable") from error

@@ -15,6 +15,7 @@ MODULES: Final = {
     "bus": "command_setup",
     "db": "command_setup",
     "keys": "command_keys",
+    "secrets": "command_secrets",
     "import": "command_import",
     "consent": "command_consent",
     "scrape": "command_history",

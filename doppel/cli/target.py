@@ -67,9 +67,7 @@ class Target:
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
         """A connection to the tables, for the block."""
-        connection = await asyncpg.connect(
-            self.database.postgres_dsn.get_secret_value(), timeout=QUERY_S, command_timeout=QUERY_S
-        )
+        connection = await asyncpg.connect(self.database.dsn, timeout=QUERY_S, command_timeout=QUERY_S)
         try:
             yield connection
         finally:

@@ -12,9 +12,11 @@ import asyncpg
 import click
 import nats.errors
 import nats.js.errors
+from minio.error import S3Error
 from rich.console import Console
 from urllib3.exceptions import HTTPError
 
+from doppel.database import NOT_LET_IN, not_let_in
 from doppel.settings import SettingsError, TelemetrySettings
 from doppel.telemetry import set_up_logging
 from proto.errors import DoppelError
@@ -129,6 +131,10 @@ def describe(error: BaseException) -> tuple[str | None, str, dict[str, Any]]:
         return error.format_message(), "usage", {}
     if isinstance(error, nats.js.errors.NotFoundError):
         return "The bus is not provisioned yet. Run `doppel bus apply` (or `doppel up`).", "unavailable", {}
+    if isinstance(error, NOT_LET_IN):
+        return not_let_in(error), "settings", {}
+    if isinstance(error, S3Error):
+        return f"S3 says {error.code}: {error.message}. DOPPEL_S3_… name server, user and bucket.", "s3", {}
     if isinstance(error, _AWAY):
         what = type(error).__name__ if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         return (

@@ -9,10 +9,12 @@ import socket
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
+from doppel.bucket_access import ADMIN, RIGHTS
+from doppel.bus.access import SYSTEM, USERS
 from doppel.local.files import write_private
 from doppel.secrets import new_key
 
@@ -31,19 +33,45 @@ def _password() -> str:
 
 
 class Secrets(BaseModel):
-    """Made once per state folder."""
+    """Made once; what a later release adds is made when it first reads them."""
 
-    nats_password: str = Field(default_factory=_password, repr=False)
-    nats_system_password: str = Field(default_factory=_password, repr=False)
+    nats_passwords: dict[str, str] = Field(
+        default_factory=lambda: {name: _password() for name in (*USERS, SYSTEM)}, repr=False
+    )
     postgres_password: str = Field(default_factory=_password, repr=False)
     role_passwords: dict[str, str] = Field(
         default_factory=lambda: {name: _password() for name in (*SERVICES, "reader")}, repr=False
     )
     s3_secret_key: str = Field(default_factory=_password, repr=False)
+    s3_secret_keys: dict[str, str] = Field(
+        default_factory=lambda: {name: _password() for name in RIGHTS}, repr=False
+    )
     signing_secret: str = Field(default_factory=lambda: secrets.token_hex(16), repr=False)
     bot_token: str = Field(default_factory=lambda: f"xoxb-local-{secrets.token_hex(12)}", repr=False)
     app_token: str = Field(default_factory=lambda: f"xapp-local-{secrets.token_hex(12)}", repr=False)
     encryption_key: str = Field(default_factory=new_key, repr=False)
+
+    @field_validator("nats_passwords", "role_passwords", "s3_secret_keys")
+    @classmethod
+    def _complete(cls, found: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        """Somebody who came later gets a password too."""
+        made = cls.model_fields[info.field_name or ""].get_default(call_default_factory=True)
+        return {**made, **found}
+
+    @property
+    def s3_keys(self) -> dict[str, str]:
+        """Secret key by access key, the administrator's too."""
+        return {ADMIN: self.s3_secret_key, **self.s3_secret_keys}
+
+    @classmethod
+    def kept_in(cls, path: Path) -> Self:
+        """Read them, or make them the first time."""
+        text = path.read_text() if path.exists() else "{}"
+        found = cls.model_validate_json(text)
+        whole = found.model_dump_json(indent=1)
+        if whole != text:
+            write_private(path, whole)
+        return found
 
 
 @dataclass(frozen=True)
@@ -88,12 +116,7 @@ class Home:
 
     def secrets(self) -> Secrets:
         """Read them, or make them the first time."""
-        path = self.path / "secrets.json"
-        with contextlib.suppress(FileNotFoundError):
-            return Secrets.model_validate_json(path.read_text())
-        made = Secrets()
-        write_private(path, made.model_dump_json(indent=1))
-        return made
+        return Secrets.kept_in(self.path / "secrets.json")
 
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:

@@ -1,15 +1,14 @@
 """S3 from a wheel: SeaweedFS in its one-process form. It reports to its maker unless told not to."""
 
-import json
 from typing import Final
 
+from doppel.bucket_access import seaweed_identities
 from doppel.local.child import Child, answers
 from doppel.local.files import write_private
 from doppel.local.home import Home, Ports, Secrets
 from doppel.local.programs import program
 from doppel.local.settings import inherited
 
-ACCESS_KEY: Final = "doppel"
 BUCKET: Final = "doppel"
 _PARTS: Final = ("s3", "master", "volume", "filer", "admin")
 
@@ -42,11 +41,9 @@ def arguments(home: Home, ports: Ports, identities: str) -> tuple[str, ...]:
 
 
 def child(home: Home, secrets: Secrets, ports: Ports) -> Child:
-    """Write the one identity and say how to start it."""
+    """Write who may do what, and say how to start it."""
     identities = home.path.resolve() / "s3.json"
-    credentials = [{"accessKey": ACCESS_KEY, "secretKey": secrets.s3_secret_key}]
-    identity = {"name": "doppel", "credentials": credentials, "actions": ["Admin"]}
-    write_private(identities, json.dumps({"identities": [identity]}))
+    write_private(identities, seaweed_identities(secrets.s3_keys, BUCKET))
     (home.data / "s3").mkdir(exist_ok=True, mode=0o700)
 
     async def ready() -> bool:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from doppel.basemodel.prepare import prepare
+from doppel.bucket_access import ADMIN
 from doppel.bus import provision
+from doppel.bus.access import OPS
 from doppel.local import nats, postgres, s3
 from doppel.local.home import Home, Ports, Secrets
 from doppel.local.supervisor import Supervisor
@@ -71,28 +73,28 @@ class Servers:
 
     @property
     def nats_url(self) -> str:
-        """The bus, with user and password."""
+        """The bus, with the operator's password."""
         return nats.url(self.secrets, self.ports)
 
     def dsn(self, role: str = postgres.OWNER) -> str:
         """The database, as its owner, as a service (`gateway` …) or as the operator's `reader`."""
         return postgres.dsn(self.secrets, self.ports, role=role)
 
-    def bus_settings(self, ack_wait_s: float | None = None) -> BusSettings:
-        """How to reach the bus."""
+    def bus_settings(self, ack_wait_s: float | None = None, *, user: str = OPS) -> BusSettings:
+        """How to reach the bus, as the operator or as a service."""
         return BusSettings(
-            nats_url=nats.url(self.secrets, self.ports, with_credentials=False),
-            nats_user=nats.USER,
-            nats_password=SecretStr(self.secrets.nats_password),
+            nats_url=nats.url(self.secrets, self.ports, user=None),
+            nats_user=user,
+            nats_password=SecretStr(self.secrets.nats_passwords[user]),
             ack_wait_s=ack_wait_s,
         )
 
-    def storage_settings(self) -> StorageSettings:
-        """How to reach the bucket."""
+    def storage_settings(self, user: str = ADMIN) -> StorageSettings:
+        """How to reach the bucket, as its administrator, as a service or as the operator's command."""
         return StorageSettings(
             s3_endpoint=s3.endpoint(self.ports),
-            s3_access_key=s3.ACCESS_KEY,
-            s3_secret_key=SecretStr(self.secrets.s3_secret_key),
+            s3_access_key=user,
+            s3_secret_key=SecretStr(self.secrets.s3_keys[user]),
             s3_bucket=s3.BUCKET,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from doppel.bus.access import WATCHER
 from doppel.local import nats, s3
 from doppel.local.child import Child, answers
 from doppel.local.home import SERVICES
@@ -104,13 +105,13 @@ class Fleet:
             | _QUIET
             | {
                 "DOPPEL_HOME": str(servers.home.path.resolve()),
-                "DOPPEL_NATS_URL": nats.url(servers.secrets, servers.ports, with_credentials=False),
-                "DOPPEL_NATS_USER": nats.USER,
-                "DOPPEL_NATS_PASSWORD": servers.secrets.nats_password,
+                "DOPPEL_NATS_URL": nats.url(servers.secrets, servers.ports, user=None),
+                "DOPPEL_NATS_USER": service,
+                "DOPPEL_NATS_PASSWORD": servers.secrets.nats_passwords[service],
                 "DOPPEL_POSTGRES_DSN": servers.dsn(service),
                 "DOPPEL_S3_ENDPOINT": s3.endpoint(servers.ports),
-                "DOPPEL_S3_ACCESS_KEY": s3.ACCESS_KEY,
-                "DOPPEL_S3_SECRET_KEY": servers.secrets.s3_secret_key,
+                "DOPPEL_S3_ACCESS_KEY": service,
+                "DOPPEL_S3_SECRET_KEY": servers.secrets.s3_keys[service],
                 "DOPPEL_S3_BUCKET": s3.BUCKET,
                 "DOPPEL_BASE_MODEL": self.settings.base_model,
                 "DOPPEL_GRACEFUL_TIMEOUT_S": str(self.settings.graceful_timeout_s),
@@ -151,7 +152,7 @@ class Fleet:
             "DOPPEL_PLAYGROUND_SIGNING_SECRET": self.signing_secret,
             "DOPPEL_PLAYGROUND_BOT_TOKEN": self.servers.secrets.bot_token,
             "DOPPEL_PLAYGROUND_APP_TOKEN": self.servers.secrets.app_token,
-            "DOPPEL_NATS_URL": self.servers.nats_url,
+            "DOPPEL_NATS_URL": nats.url(self.servers.secrets, self.servers.ports, user=WATCHER),
         }
         health = f"{self.playground_url}/health/ready"
 

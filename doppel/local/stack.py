@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from doppel.bucket_access import ADMIN
 from doppel.local import endpoints, processes, s3
 from doppel.local.checks import check_machine
 from doppel.local.endpoints import Endpoints, S3Endpoint
@@ -45,7 +46,7 @@ class Stack:
             postgres_dsns={role: servers.dsn(role) for role in servers.secrets.role_passwords},
             s3=S3Endpoint(
                 endpoint=s3.endpoint(servers.ports),
-                access_key=s3.ACCESS_KEY,
+                access_key=ADMIN,
                 secret_key=servers.secrets.s3_secret_key,
                 bucket=s3.BUCKET,
             ),

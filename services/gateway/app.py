@@ -99,6 +99,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         )
         lifecycle.add_check("bus", connection.check)
         lifecycle.add_check("database", database.check)
+        lifecycle.add_check("storage", storage.check_rights)  # answers need no bucket, pictures do
         async with asyncio.TaskGroup() as loops:  # each ends by itself at SIGTERM
             loops.create_task(room.installer.run(lifecycle), name="installer")
             every_s = settings.sweep_every_s

@@ -96,7 +96,9 @@ class TestServers:
 
     def fields(self, role: str) -> dict[str, object]:
         """Fields of SharedSettings, for a service's own class: ``Settings(**servers.fields("trainer"))``."""
-        shared = self.bus.model_dump() | self.s3.model_dump() | {"health_port": 0}
+        bus = self.running.bus_settings(ACK_WAIT_S, user=role)
+        bucket = self.running.storage_settings(role)
+        shared = bus.model_dump() | bucket.model_dump() | {"health_port": 0}
         return shared | {"postgres_dsn": SecretStr(self.dsn(role)), "base_model": "tiny"}
 
     def environment(self, role: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from doppel.slack.client import SlackRefused
 from proto.errors import NoConsent
 from proto.generate import Cancel, GenerateRequest, GenerateResult
 from proto.persona import PersonaPurge, PersonaPurged
-from proto.subjects import GENERATE_REQUEST, GENERATE_RESULT, PERSONA_PURGE
+from proto.subjects import GENERATE_REQUEST, GENERATE_RESULT, PERSONA_PURGE, PURGED
 from services.gateway.core.consent import render_asker_told
 from services.gateway.core.forgetting import Purge, is_over, pause_s
 from services.gateway.core.reply import with_mentions
@@ -23,7 +23,6 @@ from services.gateway.repository.purges import Purges, Shared
 log = logging.getLogger(__name__)
 
 AGAIN_S: Final = 30.0  # a round whose replica died is done again
-STREAMS: Final = ("FACTS", "ANSWERS", "DEAD", "GENERATE_REQUEST")
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Purging:
         """Outcomes, answers, dead letters and waiting questions of theirs; JetStream overwrites the bytes."""
         agrees = await self.desk.personas.has_consent(purge.team_id, purge.user_id)
         erased = 0
-        for stream in STREAMS:
+        for stream in PURGED:
             async for message in scan.messages(self.jetstream, stream):
                 if agrees and (message.time is None or message.time > purge.requested_at):
                     continue

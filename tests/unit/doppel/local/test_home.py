@@ -1,5 +1,6 @@
 """The state folder: secrets once, ports again, one stack at a time."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -14,8 +15,23 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     first = home.secrets()
     assert home.secrets() == first
     assert (home.path / "secrets.json").stat().st_mode & 0o777 == 0o600
-    assert first.nats_password not in repr(first)
-    assert len({first.nats_password, first.postgres_password, *first.role_passwords.values()}) == 7
+    made = [*first.nats_passwords.values(), first.postgres_password, *first.role_passwords.values()]
+    assert not any(secret in repr(first) for secret in made)
+    assert len(set(made)) == len(made)
+
+
+def test_whoever_comes_later_gets_a_password_and_the_others_keep_theirs(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    first = home.secrets()
+    older = first.model_dump()
+    gone = older["role_passwords"].pop("trainer")
+    del older["nats_passwords"]
+    (tmp_path / "secrets.json").write_text(json.dumps(older))
+    now = home.secrets()
+    assert now.role_passwords["trainer"] != gone
+    assert now.role_passwords["gateway"] == first.role_passwords["gateway"]
+    assert set(now.nats_passwords) == set(first.nats_passwords)
+    assert home.secrets() == now
 
 
 def test_a_port_stays_the_same_at_the_next_start(tmp_path: Path) -> None:

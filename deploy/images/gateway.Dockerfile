@@ -1,0 +1,24 @@
+# The gateway: Slack's side. No torch.
+#   docker build -f deploy/images/gateway.Dockerfile .
+FROM python:3.11-slim-bookworm AS build
+COPY deploy/requirements/uv.txt /requirements/
+# hadolint ignore=DL3042
+RUN --mount=type=cache,target=/root/.cache pip install -q -r /requirements/uv.txt
+ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
+RUN --mount=type=cache,target=/root/.cache --mount=type=bind,source=deploy/requirements,target=/pins \
+    uv venv -q /app/.venv && uv pip install -q --python /app/.venv --no-deps -r /pins/gateway.txt
+
+FROM python:3.11-slim-bookworm
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin doppel
+WORKDIR /app
+COPY --from=build /app/.venv /app/.venv
+COPY proto/ proto/
+COPY doppel/ doppel/
+COPY services/__init__.py services/
+COPY services/gateway/ services/gateway/
+ENV PATH=/app/.venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp \
+    DOPPEL_HEALTH_HOST=0.0.0.0 DOPPEL_HEALTH_PORT=9000 DOPPEL_GATEWAY_HOST=0.0.0.0
+USER 10001:10001
+EXPOSE 8080 9000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "doppel", "health"]
+CMD ["python", "-m", "services.gateway"]
