@@ -71,6 +71,12 @@ class Action(Body):
     value: str | None = None
 
 
+class StopStream(Body):
+    user: str
+    channel: str
+    ts: str
+
+
 class OpenDm(Body):
     user: str
 
@@ -118,6 +124,7 @@ class Control:
             web.post("/playground/reactions", self.react),
             web.post("/playground/commands", self.command),
             web.post("/playground/actions", self.action),
+            web.post("/playground/streams/stop", self.stop_stream),
         ]
 
     def _user(self, named: str) -> User:
@@ -213,7 +220,8 @@ class Control:
             and (thread_ts is None or row.get("thread_ts") == thread_ts)
         ]
         shown: list[Message] = [message for message in found if message["ts"] > oldest][-int(limit) :]
-        return answer(channel=channel.id, messages=shown, ephemerals=ephemerals)
+        status = self.box.workspace.statuses.get((channel.id, thread_ts or ""))
+        return answer(channel=channel.id, messages=shown, ephemerals=ephemerals, status=status)
 
     async def edit(self, request: web.Request) -> web.Response:
         """A person edits their own message."""
@@ -248,6 +256,16 @@ class Control:
             raise ApiError("message_not_found")
         if not self.box.workspace.react(channel, body.ts, user["id"], body.name.strip(":")):
             raise ApiError("already_reacted")
+        return answer()
+
+    async def stop_stream(self, request: web.Request) -> web.Response:
+        """A person presses *stop* on a message that is being streamed."""
+        body = StopStream.model_validate_json(await request.read())
+        self._user(body.user)
+        stream = self.box.workspace.streams.get((self._channel(body.channel).id, body.ts))
+        if stream is None:
+            raise ApiError("message_not_found")
+        stream.stopped_by_user = True
         return answer()
 
     async def command(self, request: web.Request) -> web.Response:

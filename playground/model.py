@@ -44,6 +44,18 @@ class SeedWorkspace:
 
 
 @dataclass
+class Stream:
+    """A message that is being streamed."""
+
+    at: float  # of its last piece, by the monotonic clock
+    stopped_by_user: bool = False
+
+    def is_live(self, life_s: float) -> bool:
+        """Whether it still takes pieces."""
+        return time.monotonic() - self.at <= life_s
+
+
+@dataclass
 class StoredFile:
     """A file on its way, or shared."""
 

@@ -91,6 +91,9 @@ class Settings(DoppelSettings):
         default=1.0, description="How many times faster than Slack's the clock of the rate limits runs."
     )
     gateway_urls: Annotated[list[str], NoDecode] = Field(default=["http://127.0.0.1:8080"])
+    stream_life_s: float = Field(
+        default=300.0, gt=0, description="A streamed message without a new piece for so long is dead."
+    )
     subscribe: Annotated[list[EventName], NoDecode] = Field(
         default=["app_mention", "message.im", "reaction_added"]
     )

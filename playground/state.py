@@ -16,6 +16,7 @@ from playground.model import (
     SeedChannel,
     SeedWorkspace,
     StoredFile,
+    Stream,
     User,
 )
 from playground.text import encode_typed, rich_text
@@ -67,6 +68,8 @@ class Workspace:
         self.ephemerals: list[dict[str, Any]] = []
         self.views: dict[str, dict[str, Any]] = {}
         self.files: dict[str, StoredFile] = {}
+        self.streams: dict[tuple[str, str], Stream] = {}  # by channel and ts
+        self.statuses: dict[tuple[str, str], dict[str, str | None]] = {}  # by channel and thread
         self.homes: dict[str, dict[str, Any]] = {}
         self.observers: list[Callable[[Change], None]] = []
         self._clock = clock
@@ -169,6 +172,8 @@ class Workspace:
             message["thread_ts"] = thread_ts
             if (root := channel.get(thread_ts)) is not None:
                 message["parent_user_id"] = root.get("user") or root.get("bot_id")
+            if message.get("bot_id") == self.app.bot_id:
+                self.statuses.pop((channel.id, thread_ts), None)
         channel.insert(message)
         self._tell(Change("posted", channel, message))
         if thread_ts is not None and (root := channel.get(thread_ts)) is not None:
@@ -229,6 +234,13 @@ class Workspace:
             del message["reactions"]
         self._tell(Change("unreacted", channel, message, {"user": user_id, "reaction": name}))
         return True
+
+    def set_status(self, channel: Channel, thread_ts: str, status: str | None, username: str | None) -> None:
+        """What the app is said to be doing in a thread; None takes it away."""
+        if status is None:
+            self.statuses.pop((channel.id, thread_ts), None)
+        else:
+            self.statuses[channel.id, thread_ts] = {"status": status, "username": username}
 
     # ephemerals
 

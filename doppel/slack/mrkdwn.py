@@ -80,10 +80,14 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def unseen(text: str) -> str:
+    """Without the characters that nobody sees, and without halves of characters."""
+    return _SURROGATE.sub("\ufffd", _UNSEEN.sub("", text))
+
+
 def defuse(text: str) -> str:
     """Plain model output → text that can do nothing: invisible characters gone, mass mentions broken, escaped."""
-    seen = _SURROGATE.sub("\ufffd", _UNSEEN.sub("", text))
-    return escape(_MASS.sub("@" + WORD_JOINER, seen))
+    return escape(_MASS.sub("@" + WORD_JOINER, unseen(text)))
 
 
 def split(text: str, limit: int) -> list[str]:

@@ -87,7 +87,8 @@ def checked_blocks(blocks: Any) -> list[dict[str, Any]] | None:
     return checked
 
 
-def _metadata(call: Call) -> dict[str, Any] | None:
+def metadata_of(call: Call) -> dict[str, Any] | None:
+    """The metadata given, within Slack's limits. Raises ApiError."""
     metadata = call.nested("metadata")
     if metadata is None:
         return None
@@ -99,6 +100,11 @@ def _metadata(call: Call) -> dict[str, Any] | None:
     if len(json.dumps(known)) > METADATA_LIMIT:
         raise ApiError("metadata_too_large")
     return {"event_type": known["event_type"], "event_payload": known.get("event_payload", {})}
+
+
+def content_of_stream(text: str) -> Message:
+    """What a streamed message shows: standard Markdown, as a block."""
+    return {"text": text, "blocks": [{"type": "markdown", "block_id": "stream", "text": text}]}
 
 
 def _content(call: Call) -> Message:
@@ -148,7 +154,7 @@ def post_message(call: Call) -> Answer:
             message["icons"] = {"emoji": icon_emoji}
     else:
         message["user"] = app.user_id
-    if (metadata := _metadata(call)) is not None:
+    if (metadata := metadata_of(call)) is not None:
         message["metadata"] = metadata
     thread_ts = call.text("thread_ts")
     if thread_ts is not None:
@@ -175,13 +181,16 @@ def _own(call: Call, code: str) -> tuple[Channel, Message]:
 
 
 def update(call: Call) -> Answer:
-    """chat.update: text without blocks removes them; metadata stays unless given; the identity stays always."""
+    """chat.update: not while it is streamed; text without blocks removes them; metadata and identity stay."""
     channel, message = _own(call, "cant_update_message")
+    stream = call.workspace.streams.get((channel.id, message["ts"]))
+    if stream is not None and stream.is_live(call.box.settings.stream_life_s) and not stream.stopped_by_user:
+        raise ApiError("streaming_state_conflict")
     content = _content(call)
     if len(content["text"]) > UPDATE_TEXT_LIMIT:
         raise ApiError("msg_too_long")
     fields: Message = {"text": content["text"], "blocks": content.get("blocks")}
-    if (metadata := _metadata(call)) is not None:
+    if (metadata := metadata_of(call)) is not None:
         fields["metadata"] = metadata
     edited_by = None if "blocks" in content else call.workspace.app.user_id
     changed = call.workspace.change(channel, message["ts"], fields, edited_by=edited_by)

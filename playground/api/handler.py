@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from playground import oauth
-from playground.api import chat, conversations, files, people, reactions, views
+from playground.api import chat, conversations, files, people, reactions, streams, views
 from playground.api.call import SCOPES, Answer, ApiError, Call, read_arguments
 from playground.box import Box
 from playground.faults import Fault
@@ -24,6 +24,7 @@ METHODS: dict[str, Callable[[Call], Answer]] = {
     **files.METHODS,
     **people.METHODS,
     **reactions.METHODS,
+    **streams.METHODS,
     **views.METHODS,
     **oauth.METHODS,
 }

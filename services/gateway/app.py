@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Final
 
 import aiohttp
-from nats.js import JetStreamContext
 
 from doppel.bus import Bus, Connection, bind, connect
 from doppel.database import Database
@@ -21,6 +20,7 @@ from proto import subjects
 from proto.subjects import consumer
 from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.slack import Slack
+from services.gateway.adapters.tokens import Tokens
 from services.gateway.core.routing import Lateness
 from services.gateway.core.rules import Rules
 from services.gateway.handlers.answer_button import AnswerButtons
@@ -45,7 +45,9 @@ from services.gateway.handlers.opening import Opener
 from services.gateway.handlers.persona_request import PersonaRequests
 from services.gateway.handlers.posting import Poster, PostingMetrics
 from services.gateway.handlers.purging import Purging
+from services.gateway.handlers.rendering import Renderer
 from services.gateway.handlers.report import Reports
+from services.gateway.handlers.showing import Pace, Showing, StreamMetrics
 from services.gateway.handlers.slack_event import SlackEvents
 from services.gateway.handlers.training import TrainingFlow
 from services.gateway.handlers.withdrawing import Consents
@@ -58,6 +60,7 @@ from services.gateway.repository import (
     Purges,
     Questions,
     RulesTable,
+    Streams,
     Trainings,
     Versions,
     Voices,
@@ -91,7 +94,7 @@ async def serve(lifecycle: Lifecycle) -> None:
         lifecycle.not_ready("waiting for the bus")
         connection = await stack.enter_async_context(connect(lifecycle, settings, durables_of="gateway"))
         desk = make_desk(settings, database, connection.bus, slack, session, storage, box)
-        room = Room.furnish(desk, lifecycle, settings, database, connection.bus.jetstream)
+        room = Room.furnish(desk, lifecycle, settings, database, connection)
         room.bind(connection, settings)
         await connection.broker.start()
         ways_in = await stack.enter_async_context(
@@ -147,6 +150,7 @@ def make_desk(
         bus=bus,
         outbox=Outbox(database),
         questions=Questions(database),
+        streams=Streams(database),
         personas=Personas(database),
         trainings=Trainings(database),
         versions=Versions(database),
@@ -200,11 +204,23 @@ class Room:
         lifecycle: Lifecycle,
         settings: GatewaySettings,
         database: Database,
-        jetstream: JetStreamContext,
+        connection: Connection,
     ) -> "Room":
         """Put the handlers together."""
         poster = Poster(desk, PostingMetrics(lifecycle.registry))
-        asker, feedback = Asker(desk), Feedback(database)
+        feedback = Feedback(database)
+        renderer = Renderer(desk, feedback)
+        pace = Pace(settings.reply_mode == "stream", settings.streams_a_minute, settings.stream_every_s)
+        showing = Showing(
+            desk,
+            Tokens(connection.bus.client),
+            renderer,
+            poster,
+            lifecycle.tasks,
+            pace,
+            StreamMetrics(lifecycle.registry),
+        )
+        asker = Asker(desk, showing)
         moderator = Moderator(desk, asker, poster, Debates(database))
         flow = TrainingFlow(desk, poster)
         reports = Reports(desk, poster)
@@ -234,9 +250,9 @@ class Room:
             SlackEvents(
                 desk, installer, mentions, commands, buttons, menus, Lives(desk, Endings(database)), moderator
             ),
-            Answers(desk, asker, poster, feedback),
+            Answers(desk, asker, poster, renderer),
             Facts(desk, flow, reports),
-            Purging(desk, flow, Purges(database), jetstream),
+            Purging(desk, flow, Purges(database), connection.bus.jetstream),
             PersonaRequests(desk, flow, poster, chooser),
         )
 

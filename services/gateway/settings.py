@@ -109,6 +109,18 @@ class GatewaySettings(SharedSettings):
         description="Questions of one workspace that go to the engine in a minute; an admin can lower it.",
     )
 
+    reply_mode: Literal["single", "stream"] = Field(
+        default="single",
+        description="`single`: a status line, then the answer. `stream`: the answer as it is written.",
+    )
+    streams_a_minute: PositiveInt = Field(
+        default=15,
+        le=20,
+        description="Streamed answers that one workspace may begin in a minute; more come in one piece.",
+    )
+    stream_every_s: PositiveFloat = Field(
+        default=1.0, description="A streamed answer grows at most so often."
+    )
     debate_turns: PositiveInt = Field(
         default=6, le=50, description="Answers of a debate, both sides' together; then it is over."
     )

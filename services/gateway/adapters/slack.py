@@ -129,6 +129,39 @@ class SlackWorkspace:
         """Rewrite one of our messages: the same text twice is the same."""
         await self._call("chat.update", channel=channel, ts=ts, **_INERT, **post)
 
+    async def set_status(self, channel: str, thread_ts: str, status: str, **identity: str) -> None:
+        """Say in a thread that we are at it; Slack takes it away with our next message there."""
+        await self._call(
+            "assistant.threads.setStatus", channel_id=channel, thread_ts=thread_ts, status=status, **identity
+        )
+
+    async def start_stream(
+        self, channel: str, thread_ts: str, text: str, *, asked_by: str, **identity: str
+    ) -> str:
+        """Begin a message that grows; returns its ts. The name and picture given here stay."""
+        answer = await self._call(
+            "chat.startStream",
+            channel=channel,
+            thread_ts=thread_ts,
+            markdown_text=text,
+            recipient_team_id=self.bot.team_id,
+            recipient_user_id=asked_by,
+            **identity,
+        )
+        return str(answer["ts"])
+
+    async def append_stream(self, channel: str, ts: str, text: str) -> None:
+        """Let it grow."""
+        await self._call("chat.appendStream", channel=channel, ts=ts, markdown_text=text)
+
+    async def stop_stream(self, channel: str, ts: str) -> None:
+        """It grows no more, so it may be rewritten; one that is not streamed (any more) is fine."""
+        try:
+            await self._call("chat.stopStream", channel=channel, ts=ts)
+        except SlackRefused as error:
+            if error.token_is_dead:
+                raise
+
     async def delete(self, channel: str, ts: str) -> None:
         """Take one of our messages away; one that is gone is fine."""
         try:

@@ -63,6 +63,10 @@ class OutboxRow:
     age_s: float  # since the last send began
     replaces: UUID | None
     run_id: UUID | None
+    stream: Literal["starting", "live"] | None  # its message stands there before the answer is known
+    stream_ts: str | None
+    stream_name: str | None
+    stream_at: datetime | None
     response_url: str | None = field(repr=False)
     body: dict[str, Any] | None = field(repr=False)
     question: dict[str, Any] | None = field(repr=False)
@@ -81,6 +85,11 @@ class OutboxRow:
     def rewrites(self) -> str | None:
         """The ts of the message in which this is to stand: the same twice is the same, so it may be done again."""
         return (self.body or {}).get("rewrites")
+
+    @property
+    def may_be_redone(self) -> bool:
+        """Without a look: a message is rewritten, or finished, twice with the same end; or it leaves no trace."""
+        return self.rewrites is not None or self.stream is not None or self.is_ephemeral
 
     @property
     def picture(self) -> dict[str, Any] | None:

@@ -28,9 +28,9 @@ from services.gateway.core.thread import Voice, read_question
 from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Desk, seal_url
-from services.gateway.handlers.mention import BOT_NAME
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.pressed import tell_presser
+from services.gateway.handlers.rendering import BOT_NAME
 from services.gateway.handlers.thinking import Said, Thinker
 from services.gateway.repository import Feedback
 

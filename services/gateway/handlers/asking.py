@@ -12,6 +12,7 @@ from proto.train import AdapterRef
 from services.gateway.core.dispatch import Load, select_to_send
 from services.gateway.core.outbox import OutboxRow
 from services.gateway.handlers.desk import Desk
+from services.gateway.handlers.showing import Showing
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class Asker:
     """Publishes ``generate.request``s, and answers what nobody answered in time."""
 
     desk: Desk
+    showing: Showing
 
     async def dispatch(self, team_id: str) -> None:
         """Ask as many waiting questions of a workspace as there is room for, oldest first."""
@@ -55,6 +57,7 @@ class Asker:
                 return
             request = request.model_copy(update={"adapter": adapter})
         request = request.model_copy(update={"deadline_at": row.deadline_at})
+        await self.showing.begin(row)
         await self.desk.bus.publish(GENERATE_REQUEST, request, key=str(row.request_id))
         await self.desk.questions.asked(row.key)
 

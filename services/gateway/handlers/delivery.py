@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from doppel.secrets import TokenUnreadable
@@ -13,11 +14,14 @@ from services.gateway.adapters.slack import SlackWorkspace
 from services.gateway.core.outbox import EPHEMERAL, TAKEN_AWAY, OutboxRow
 from services.gateway.core.reply import is_marked, metadata
 from services.gateway.core.report import shows_file
+from services.gateway.core.streaming import select_begun
 from services.gateway.handlers.desk import Desk
 
 LOOK_BACK_S: Final = 60.0  # Slack's clock and the database's may differ
 PICTURE_BYTES: Final = 8 * 1024 * 1024
 AWAY_S: Final = 5.0
+SOON_S: Final = 0.5
+BEGINNING_S: Final = 3.0  # Slack's answer to the beginning of a stream is likely on its way
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class Carrier:
     async def deliver(self, slack: SlackWorkspace, row: OutboxRow) -> str:
         """Put it where it belongs; returns by what it is found again."""
         body = dict(row.body or {})
+        if row.stream is not None:
+            ts = await self._into_stream(slack, row, body)
+            if ts is not None:
+                return ts
         if row.rewrites is not None:
             return await self._rewrite(slack, row.key.channel, row.rewrites, body)
         if row.is_ephemeral:
@@ -38,6 +46,44 @@ class Carrier:
             return await self._share(slack, row, row.picture)
         mark = metadata(str(row.request_id), row.key.part)
         return await slack.post(row.key.channel, body, thread_ts=row.thread_ts, metadata=mark)
+
+    async def _into_stream(self, slack: SlackWorkspace, row: OutboxRow, body: dict[str, Any]) -> str | None:
+        """Finish the message that was begun, whoever began it. None: there is none, so post it like any other."""
+        ts = row.stream_ts or await self._begun(slack, row)
+        if ts is None:
+            await self.desk.streams.forget(row)
+            return None
+        channel = row.key.channel
+        await slack.stop_stream(channel, ts)
+        if (
+            str(body.get("username") or "") != row.stream_name
+        ):  # a plain sentence does not stand under a persona's name
+            await slack.delete(channel, ts)
+            await self.desk.streams.forget(row)
+            return None
+        post = {"text": body["text"], "blocks": body.get("blocks")}
+        try:
+            await slack.update(channel, ts, {**post, "metadata": metadata(str(row.request_id), row.key.part)})
+        except SlackRefused as error:
+            if error.reason == "streaming_state_conflict":
+                raise SlackAway("It is still being streamed.", delay_s=SOON_S) from error
+            raise
+        return ts
+
+    async def _begun(self, slack: SlackWorkspace, row: OutboxRow) -> str | None:
+        """The message whose ts we never learnt. Raises SlackAway while it may still appear."""
+        age_s = (datetime.now(UTC) - row.stream_at).total_seconds() if row.stream_at else float("inf")
+        if age_s < BEGINNING_S:
+            raise SlackAway("It is being begun.", delay_s=SOON_S)
+        thread = await slack.fetch_thread(
+            row.key.channel, row.thread_ts or "", oldest=row.trigger_ts or row.thread_ts or "0"
+        )
+        ts = select_begun(thread, row, slack.bot, await self.desk.streams.taken(row))
+        if ts is not None and await self.desk.streams.begun(row, ts):
+            return ts
+        if age_s < self.desk.clocks.settle_s:
+            raise SlackAway("It may still appear.", delay_s=AWAY_S)
+        return None
 
     async def _rewrite(self, slack: SlackWorkspace, channel: str, ts: str, body: dict[str, Any]) -> str:
         """In place of what stands there. Name and picture stay as they were posted, and so does our mark."""

@@ -20,6 +20,7 @@ from services.gateway.repository import (
     Personas,
     Questions,
     RulesTable,
+    Streams,
     Trainings,
     Versions,
     Voices,
@@ -55,6 +56,7 @@ class Desk:
     bus: Publisher
     outbox: Outbox
     questions: Questions
+    streams: Streams
     personas: Personas
     trainings: Trainings
     versions: Versions

@@ -23,11 +23,11 @@ from services.gateway.handlers.asking import Asker
 from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Desk
 from services.gateway.handlers.posting import Poster
+from services.gateway.handlers.rendering import BOT_NAME
 from services.gateway.handlers.thinking import Said, Thinker
 
 log = logging.getLogger(__name__)
 
-BOT_NAME: Final = "doppel"
 SAY_SOMETHING: Final = "What would you like to know? Write it after my name."
 
 

@@ -182,7 +182,7 @@ class Poster:
         if installed is None:
             await self._give_up(row, "not_installed")
             return True
-        if row.rewrites is not None or row.is_ephemeral:
+        if row.may_be_redone:
             await self._do_again(row, claimed_at)
             return True
         slack = self.desk.at(installed)
@@ -218,7 +218,7 @@ class Poster:
 
     async def _do_again(self, row: OutboxRow, claimed_at: float) -> None:
         """What needs no look: a message rewritten twice is the same, and words for one person leave no trace."""
-        most = MOST_REWRITES if row.rewrites is not None else MOST_SENDS
+        most = MOST_SENDS if row.is_ephemeral else MOST_REWRITES
         if row.attempt >= most:
             await self._give_up(row, "never_confirmed")
         elif await self.desk.outbox.resend(row):

@@ -11,6 +11,7 @@ from services.gateway.repository.purges import Purges
 from services.gateway.repository.questions import Questions
 from services.gateway.repository.renewals import Renewal, Renewals
 from services.gateway.repository.rules import RulesTable
+from services.gateway.repository.streams import Streams
 from services.gateway.repository.trainings import Training, Trainings
 from services.gateway.repository.versions import StoredReport, Versions
 from services.gateway.repository.voices import Voices
@@ -33,6 +34,7 @@ __all__ = [
     "Renewals",
     "RulesTable",
     "StoredReport",
+    "Streams",
     "Training",
     "Trainings",
     "Versions",

@@ -277,5 +277,9 @@ def row_of(record: asyncpg.Record) -> OutboxRow:
         question=record["question"],
         replaces=record["replaces"],
         run_id=record["run_id"],
+        stream=record["stream"],
+        stream_ts=record["stream_ts"],
+        stream_name=record["stream_name"],
+        stream_at=record["stream_at"],
         response_url=response_url,
     )

@@ -28,6 +28,7 @@ def row(**fields: Any) -> OutboxRow:
         "state": "pending", "attempt": 1, "fence": 1, "message_ts": None, "created_at": NOW,
         "deadline_at": NOW + timedelta(seconds=60), "age_s": 0.0, "response_url": None, "body": None,
         "question": None, "replaces": None, "run_id": None,
+        "stream": None, "stream_ts": None, "stream_name": None, "stream_at": None,
     }  # fmt: skip
     return OutboxRow(**plain | fields)
 
