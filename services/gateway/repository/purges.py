@@ -104,7 +104,7 @@ class Purges:
                 *_whose(purge),
             )
             rows = await connection.fetch(
-                """update gateway.outbox set body = $4, question = null, note = null, user_id = null
+                """update gateway.outbox set body = $4, question = null, note = null, user_id = null, replaces = null
                     where team_id = $1 and user_id = $2 and kind in ('reply', 'report') and state = 'pending'
                       and gateway.goes($1, $2, created_at, $3) returning request_id, asked_at""",
                 *_whose(purge),
