@@ -12,11 +12,12 @@ import pytest
 from pydantic import SecretStr
 
 from doppel.basemodel.prepare import prepare
+from doppel.bus.access import OPS
 from doppel.bus.broker import jetstream_of, open_client
 from doppel.local.home import Home, Ports
 from doppel.local.servers import Servers
 from doppel.local.supervisor import Supervisor
-from doppel.migrate import SERVICES
+from doppel.migrate import READER, SERVICES
 from doppel.settings import BusSettings, SharedSettings, StorageSettings
 from doppel.storage import Storage
 from proto.artifacts import BaseModelManifest
@@ -96,8 +97,9 @@ class TestServers:
 
     def fields(self, role: str) -> dict[str, object]:
         """Fields of SharedSettings, for a service's own class: ``Settings(**servers.fields("trainer"))``."""
-        bus = self.running.bus_settings(ACK_WAIT_S, user=role)
-        bucket = self.running.storage_settings(role)
+        user = OPS if role == READER else role  # the command reads tables, and is the operator elsewhere
+        bus = self.running.bus_settings(ACK_WAIT_S, user=user)
+        bucket = self.running.storage_settings(user)
         shared = bus.model_dump() | bucket.model_dump() | {"health_port": 0}
         return shared | {"postgres_dsn": SecretStr(self.dsn(role)), "base_model": "tiny"}
 
