@@ -20,7 +20,7 @@ from typing import Final
 import nats.errors
 
 from bench.gateway_traffic import Run, Side, drive, fresh_name, requests_of
-from bench.inference_processes import Replica, family, pss_mb, running
+from bench.inference_processes import Replica, running
 from bench.report import Figures, finish, parser
 from doppel.local.home import Home, Ports
 from doppel.local.servers import Servers
@@ -111,10 +111,10 @@ async def memory(rig: Rig, share: float) -> Figures:
     done = 0
     while done < whole:
         count = min(warm, whole - done)
-        await drive(side, requests_of(fresh_name(), count, "message"), 16)
+        await drive(side, requests_of(fresh_name(), count, "message"), 8)
         await idle(rig)
         done += count
-        seen.append(sum(map(pss_mb, family(side.pid))))
+        seen.append(side.own_mb())
         say(f"after {done:,} events: {seen[-1]:.1f} MB")
     figures.most("memory_growth", seen[-1] / seen[0], GROWTH)
     return figures

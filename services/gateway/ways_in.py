@@ -9,6 +9,8 @@ from typing import Final
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 from aiohttp.web_protocol import RequestHandler
 
 from doppel.bus import Bus, Connection
@@ -179,6 +181,7 @@ async def door(settings: GatewaySettings, lifecycle: Lifecycle, site: Web) -> As
 
     application = site.application()
     application.middlewares.append(note)
+    server_logger.addFilter(_is_ours)
     runner = web.AppRunner(
         application, access_log=None, shutdown_timeout=CLOSE_S, keepalive_timeout=KEEP_ALIVE_S
     )
@@ -195,6 +198,12 @@ async def door(settings: GatewaySettings, lifecycle: Lifecycle, site: Web) -> As
         yield
     finally:
         await runner.cleanup()
+        server_logger.removeFilter(_is_ours)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """What is no HTTP is its sender's fault: nobody outside shall fill the log with errors."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 async def _bound(runner: web.AppRunner, spoke: set[RequestHandler]) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import copy
 import gzip
 import json
-import re
 import zlib
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +21,6 @@ PATHS = ["/slack/events", "/slack/commands", "/slack/interactivity"]
 ANSWER_S = 30.0
 PATIENCE_S = 0.2  # many of these requests are not at their end: there is no answer to wait for
 EXAMPLES = 50
-OUR_FAULT = re.compile(r"Error handling request.*\n\s+\w+ at \S*services/")  # and not of aiohttp's parser
 
 EVENT: dict[str, Any] = {
     "type": "event_callback",
@@ -248,7 +246,7 @@ async def test_none_of_it_harmed_a_worker(rig: Rig) -> None:
 
     await eventually(idle, what="the gateway has nothing to do", within_s=60)
     assert await rig.facts("dead.slack.event") == []
-    assert not OUR_FAULT.search(rig.replicas[0].log.read_text())
+    assert "Error handling request" not in rig.replicas[0].log.read_text()
     asked = await rig.workspace.say("bram", "general", "@doppel still afloat?")
     await rig.engine.answer(await rig.engine.question_about("still afloat"), "Yes.")
     await rig.workspace.reply("general", asked["ts"], within_s=30)
