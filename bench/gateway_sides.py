@@ -97,7 +97,7 @@ async def other(make: Callable[[Publish], web.Application], lifecycle: Lifecycle
     """Serve one of the two, on the same port that the gateway would have."""
     settings = lifecycle.settings
     assert isinstance(settings, GatewaySettings)
-    client = await open_client(settings)
+    client = await open_client(settings, user=lifecycle.service)
     runner = web.AppRunner(make(publisher(jetstream_of(client))), access_log=None)
     await runner.setup()
     try:
