@@ -1,8 +1,8 @@
 """make bench-inference   (ARGS="--only replicas", or ARGS="--only tiny --share 0.1 --rounds 1" for a quick look)
 
 A replica on a real bus beside vLLM's AsyncLLMEngine asked in its own process: the same prompts, adapters, settings,
-LoRA operation and cores, turn by turn, both alive all the while. Compared are the best of either side's turns,
-since other work on the machine only ever slows.
+operations and cores, turn by turn, both alive all the while. Each round asks both the same, one after the other, in
+turn who begins; what counts is the median of the rounds' ratios, since other work on the machine comes and goes.
 
 default   SmolLM2: 1, 16 and 64 questions in flight, then 1, 8 and 64 personas on 16 slots; what a miss costs; what
           sending a persona always to the same replica could gain; the LoRA operation beside vLLM's own
@@ -13,6 +13,7 @@ replicas  two beside one. Two cores can't show it with engines that compute: her
 import argparse
 import asyncio
 import os
+import statistics
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -60,28 +61,19 @@ class Sides:
 
     async def beside(self, what: str, named: list[int], in_flight: int, seed: int) -> tuple[float, float]:
         """Turn by turn: throughput as a share of the engine's own, and what the first token comes later (ms)."""
-        over: list[Run] = []
-        alone: list[Run] = []
+        ratios: list[float] = []
+        later: list[float] = []
         for number in range(self.rounds):
             asks = questions(seed + number, named, TOKENS)
+            runs: dict[bool, Run] = {}
             for bus in (False, True) if number % 2 else (True, False):
                 await asyncio.sleep(SPIN_S)
-                if bus:
-                    over.append(await self.bus(asks, in_flight))
-                else:
-                    alone.append(await self.straight.run(asks, in_flight))
-            say(f"{what}: over the bus {over[-1]}; straight {alone[-1]}; load {os.getloadavg()[0]:.1f}")
-        return best(over) / best(alone), soonest(over) - soonest(alone)
-
-
-def best(runs: list[Run]) -> float:
-    """Tokens per second of the fastest: other work on the machine only ever slows."""
-    return max(run.tokens_per_s for run in runs)
-
-
-def soonest(runs: list[Run]) -> float:
-    """The shortest median time to a first token, in ms."""
-    return min(run.first_ms for run in runs)
+                runs[bus] = await (self.bus(asks, in_flight) if bus else self.straight.run(asks, in_flight))
+            ratios.append(runs[True].tokens_per_s / runs[False].tokens_per_s)
+            later.append(runs[True].first_ms - runs[False].first_ms)
+            say(f"{what}: over the bus {runs[True]}; straight {runs[False]}; load {os.getloadavg()[0]:.1f}")
+        say(f"{what}: {' · '.join(f'{ratio:.3f}' for ratio in sorted(ratios))}")
+        return statistics.median(ratios), statistics.median(later)
 
 
 async def both_sides(
@@ -138,15 +130,19 @@ async def misses(sides: Sides, share: float) -> None:
 async def affinity(sides: Sides, share: float) -> float:
     """What a replica answers more when it is asked for half of the personas only, as each of two would be."""
     every, half = (evenly(part(128, share), count, seed=9) for count in (MANY, MANY // 2))
-    runs: dict[int, list[Run]] = {MANY: [], MANY // 2: []}
+    gains: list[float] = []
     for number in range(sides.rounds):
-        for count, named in ((MANY, every), (MANY // 2, half)):
-            runs[count].append(await sides.bus(questions(3000 + number, named, TOKENS), LOOPS))
-    gain = best(runs[MANY // 2]) / best(runs[MANY]) - 1
+        asks = {
+            count: questions(3000 + number, named, TOKENS)
+            for count, named in ((MANY, every), (MANY // 2, half))
+        }
+        order = sorted(asks, reverse=bool(number % 2))
+        speeds = {count: (await sides.bus(asks[count], LOOPS)).tokens_per_s for count in order}
+        gains.append(speeds[MANY // 2] / speeds[MANY] - 1)
+    gain = statistics.median(gains)
     say(
-        f"affinity: {best(runs[MANY]):.1f} tokens/s with {MANY} personas, {best(runs[MANY // 2]):.1f} with half of "
-        f"them ({gain:+.1%}); in the engine's memory {hit_rate(every, IN_MEMORY):.0%} and "
-        f"{hit_rate(half, IN_MEMORY):.0%}"
+        f"affinity: with half of {MANY} personas {gain:+.1%} tokens/s ({min(gains):+.1%} to {max(gains):+.1%}); in the "
+        f"engine's memory {hit_rate(every, IN_MEMORY):.0%} and {hit_rate(half, IN_MEMORY):.0%}"
     )
     return gain
 
@@ -211,21 +207,19 @@ async def two_replicas(world: World, share: float, rounds: int) -> Figures:
     waves = max(3, part(20, share))  # whole ones: a half-empty last one is no matter of replicas
     named = evenly(2 * SIMULATED_LOOPS * waves, FEW, seed=8)
     say("replicas: the engine's time is simulated")
-    one: list[Run] = []
-    two: list[Run] = []
+    ratios: list[float] = []
     in_flight = 4 * SIMULATED_LOOPS
     async with world.replica(environment, module):
         for number in range(rounds):
             asks = questions(8000 + number, named, TOKENS)
             await world.over_the_bus(personas, asks[:FEW], FEW)  # adapters on disk
-            one.append(await world.over_the_bus(personas, asks, in_flight))
+            one = await world.over_the_bus(personas, asks, in_flight)
             async with world.replica(environment, module):
                 await world.over_the_bus(personas, asks[: 4 * FEW], in_flight)
-                two.append(await world.over_the_bus(personas, asks, in_flight))
-            say(
-                f"replicas: one {one[-1]}; two {two[-1]}; no overhead at all: {SIMULATED_LOOPS / STEP_S:.0f} each"
-            )
-    figures.least("two_replicas_simulated", best(two) / best(one), 1.9)
+                two = await world.over_the_bus(personas, asks, in_flight)
+            ratios.append(two.tokens_per_s / one.tokens_per_s)
+            say(f"replicas: one {one}; two {two}; no overhead at all: {SIMULATED_LOOPS / STEP_S:.0f} each")
+    figures.least("two_replicas_simulated", statistics.median(ratios), 1.9)
     return figures
 
 
@@ -258,7 +252,7 @@ def main() -> int:
     arguments = parser(__doc__)
     arguments.add_argument("--only", choices=PARTS, help="one of the parts")
     arguments.add_argument("--share", type=float, default=1.0, help="of the questions")
-    arguments.add_argument("--rounds", type=int, default=2, help="turns of each comparison")
+    arguments.add_argument("--rounds", type=int, default=5, help="turns of each comparison")
     return finish(asyncio.run(measure(arguments.parse_args())), "inference")
 
 

@@ -69,9 +69,9 @@ class Delivery:
 Handler = Callable[[Any, Delivery], Awaitable[None]]
 
 
-async def _as_bytes(message: Any) -> bytes:
+async def _as_it_is(message: NatsMessage) -> NatsMessage:
     """No decoding by FastStream: what the body is, its model says."""
-    return message.body
+    return message
 
 
 def bind(
@@ -107,7 +107,7 @@ def bind(
             pull_sub=PullSub(timeout=PULL_S),
             inbox_prefix=f"{inbox_of(consumer.service)}.".encode(),  # the broker's own does not reach its subscribers
             ack_policy=AckPolicy.MANUAL,
-            decoder=_as_bytes,
+            decoder=_as_it_is,
             no_reply=True,
             include_in_schema=number == 0,
         )(serve)

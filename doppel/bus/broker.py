@@ -154,6 +154,7 @@ async def connect(
             closed_cb=_ending_unless(leaving),
             graceful_timeout=settings.graceful_timeout_s,
             logger=None,
+            apply_types=False,  # nothing is injected into handlers, and a message needs no thread for it
             middlewares=[
                 NatsTelemetryMiddleware(tracer_provider=lifecycle.tracer_provider),
                 NatsPrometheusMiddleware(registry=lifecycle.registry, app_name=f"doppel-{lifecycle.service}"),

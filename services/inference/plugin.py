@@ -2,7 +2,7 @@
 
 vLLM loads it by entry points. ``vllm.platform_plugins`` are asked while vLLM is imported: an engine process ends with
 the service it belongs to, however that ended. ``vllm.general_plugins`` run before the model is loaded: on CPU the LoRA
-operation is replaced by one that is right and faster.
+operation is replaced by one that is right and faster, and so is the drawing of tokens.
 """
 
 import logging
@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from services.inference.settings import engine_owner, started_at
 
@@ -51,7 +51,23 @@ def platform() -> None:
 def register() -> None:
     """Called by vLLM before it loads a model, perhaps more than once per process."""
     end_with_owner()
-    repair_cpu_lora()
+    replace_on_cpu()
+
+
+def replace_on_cpu() -> None:
+    """Put our operations where vLLM's own stand, in the version they were written for."""
+    from vllm import __version__
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        return
+    if not __version__.startswith(PATCHED_VERSION):
+        log.warning("this vLLM's operations are left as they are", extra={"version": __version__})
+        return
+    from services.inference import cpu_lora, cpu_sampling
+
+    cpu_lora.replace()
+    cpu_sampling.replace()
 
 
 def end_with_owner() -> None:
@@ -83,69 +99,3 @@ def _watch(handle: int) -> None:
     poll.register(handle, select.POLLIN)
     poll.poll()  # readable once the process has ended
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def repair_cpu_lora() -> None:
-    """Replace vLLM's CPU LoRA operation: requests without adapter in a batch with others get the wrong weights there.
-
-    It also copies the adapter's matrices once per token, where one multiplication per adapter does.
-    """
-    from vllm import __version__
-    from vllm.platforms import current_platform
-
-    if not current_platform.is_cpu():
-        return
-    if not __version__.startswith(PATCHED_VERSION):
-        log.warning("this vLLM's LoRA operation is left as it is", extra={"version": __version__})
-        return
-    from vllm.lora.ops.torch_ops import lora_ops
-    from vllm.lora.punica_wrapper import punica_cpu
-
-    modules: tuple[Any, ...] = (lora_ops, punica_cpu)
-    for module in modules:
-        module.bgmv_shrink, module.bgmv_expand, module.bgmv_expand_slice = shrink, expand, expand_slice
-
-
-def _groups(weights: Any, indices: Any) -> Any:
-    """Rows of the batch per adapter; an index below zero means none. Rows are few and adapters fewer."""
-    import torch
-
-    weights = weights.squeeze(1) if weights.dim() == 4 else weights
-    for index in torch.unique(indices).tolist():
-        if index >= 0:
-            yield (indices == index).nonzero(as_tuple=True)[0], weights[index]
-
-
-# Names and order of the parameters are vLLM's: it passes some by keyword.
-def shrink(
-    inputs: Any, lora_b_weights: Any, output_tensor: Any, lora_indices_tensor: Any, scaling: float = 1.0
-) -> None:
-    """Into the low rank: output = scaling · inputs Aᵀ."""
-    output_tensor.zero_()
-    for rows, a in _groups(lora_b_weights, lora_indices_tensor):
-        product = scaling * (inputs[rows].to(a.dtype) @ a.T)
-        output_tensor[rows, : a.shape[0]] = product.to(output_tensor.dtype)
-
-
-def expand_slice(
-    inputs: Any,
-    lora_b_weights: Any,
-    output_tensor: Any,
-    lora_indices_tensor: Any,
-    slice_offset: int,
-    slice_size: int,
-    add_inputs: bool = True,
-) -> None:
-    """Out of the low rank, into a slice of the output: output += inputs Bᵀ."""
-    part = slice(slice_offset, slice_offset + slice_size)
-    for rows, b in _groups(lora_b_weights, lora_indices_tensor):
-        product = (inputs[rows].to(b.dtype) @ b.T).to(output_tensor.dtype)[:, :slice_size]
-        output_tensor[rows, part] = output_tensor[rows, part] + product if add_inputs else product
-
-
-def expand(
-    inputs: Any, lora_b_weights: Any, output_tensor: Any, lora_indices_tensor: Any, add_inputs: bool = True
-) -> None:
-    """Out of the low rank, into the whole output."""
-    size = min(output_tensor.shape[1], lora_b_weights.shape[-2])
-    expand_slice(inputs, lora_b_weights, output_tensor, lora_indices_tensor, 0, size, add_inputs)

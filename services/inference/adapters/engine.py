@@ -21,7 +21,7 @@ from doppel.lifecycle import Lifecycle, Stopping
 from proto.errors import AdapterCorrupt, RequestInvalid, TransientError
 from services.inference.adapters.zero_adapter import write_zero_adapter
 from services.inference.core.plan import Drawing, most_loops, plan_loops
-from services.inference.core.shape import BaseShape
+from services.inference.core.shape import PROJECTIONS, BaseShape
 from services.inference.plugin import announce
 from services.inference.settings import InferenceSettings, set_engine_environment
 
@@ -309,6 +309,9 @@ def start_engine(settings: InferenceSettings, model: Path, context: int) -> Any:
         max_loras=settings.adapter_slots + 1,  # one for the zero adapter
         max_cpu_loras=max(settings.adapters_in_memory, settings.adapter_slots + 1),
         max_lora_rank=settings.max_lora_rank,
+        lora_target_modules=[
+            name.rpartition(".")[2] for name in PROJECTIONS
+        ],  # nothing is added to the logits
         enforce_eager=on_cpu,
         disable_log_stats=True,
         use_tqdm_on_load=False,
