@@ -18,9 +18,10 @@ def replace() -> None:
     from vllm.v1.sample import sampler
     from vllm.v1.sample.ops import topk_topp_sampler
 
+    calling: Any = sampler
     module: Any = topk_topp_sampler
     module.TopKTopPSampler.forward_cpu = drawing_or(module.TopKTopPSampler.forward_cpu)
-    sampler.apply_all_penalties = penalties_or(sampler.apply_all_penalties)
+    calling.apply_all_penalties = penalties_or(calling.apply_all_penalties)
 
 
 def drawing_or(stock: Callable[..., Any]) -> Callable[..., Any]:
