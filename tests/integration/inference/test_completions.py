@@ -66,6 +66,25 @@ async def test_base_and_adapters_in_one_batch_answer_as_each_does_alone(
     assert len(set(alone)) == 3
 
 
+async def test_a_seed_draws_the_same_answer_alone_and_among_others(
+    replica: Replica, bus: BusReader, publisher: Publisher, team: str
+) -> None:
+    await publisher.publish(team, "UADA", seed=1)
+
+    async def drawn(seed: int) -> str:
+        return (await answer(bus, ask(team, user_id="UADA", sampling={"max_tokens": 12, "seed": seed})))[
+            "text"
+        ]
+
+    alone = await drawn(3)
+    async with asyncio.TaskGroup() as group:
+        greedy = [group.create_task(answer(bus, ask(team))) for _ in range(3)]
+        among = [group.create_task(drawn(seed)) for seed in (3, 4, 3)]
+    same, other, again = (task.result() for task in among)
+    assert same == again == alone != other
+    assert all("error" not in task.result() for task in greedy)
+
+
 async def test_a_new_version_answers_with_its_own_weights(
     replica: Replica, bus: BusReader, publisher: Publisher, team: str
 ) -> None:
