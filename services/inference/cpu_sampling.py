@@ -7,7 +7,7 @@ distribution (rejection sampling with a rising pivot, as FlashInfer does on GPUs
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn.functional import threshold
@@ -18,8 +18,8 @@ def replace() -> None:
     from vllm.v1.sample import sampler
     from vllm.v1.sample.ops import topk_topp_sampler
 
-    calling: Any = sampler
-    module: Any = topk_topp_sampler
+    calling = cast("Any", sampler)
+    module = cast("Any", topk_topp_sampler)
     module.TopKTopPSampler.forward_cpu = drawing_or(module.TopKTopPSampler.forward_cpu)
     calling.apply_all_penalties = penalties_or(calling.apply_all_penalties)
 
