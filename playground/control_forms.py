@@ -1,4 +1,4 @@
-"""The control API of forms: which are open, filling one in, leaving it, a shortcut."""
+"""The control API of forms: which are open, filling one in, leaving it, a shortcut; and of the App Home."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from playground.box import Box
 from playground.control import Body, answer
 from playground.deliver import Deliverer
 from playground.forms import Given, close, run_message_shortcut, run_shortcut, submit, views_of
+from playground.home import home_of, open_home, press_home
 from playground.model import User
 
 
@@ -22,6 +23,16 @@ class Submission(Body):
 class Leaving(Body):
     user: str
     view_id: str
+
+
+class Opening(Body):
+    user: str
+
+
+class HomePress(Body):
+    user: str
+    action_id: str
+    value: str | None = None
 
 
 class Shortcut(Body):
@@ -45,6 +56,9 @@ class FormControl:
             web.post("/playground/views", self.submit),
             web.delete("/playground/views", self.leave),
             web.post("/playground/shortcuts", self.shortcut),
+            web.get("/playground/home", self.home),
+            web.post("/playground/home", self.open_home),
+            web.post("/playground/home/actions", self.press_home),
         ]
 
     def _user(self, named: str) -> User:
@@ -68,6 +82,23 @@ class FormControl:
         body = Leaving.model_validate_json(await request.read())
         close(self.box, self._user(body.user), body.view_id)
         return answer()
+
+    async def home(self, request: web.Request) -> web.Response:
+        """What a person's Home tab shows."""
+        return answer(view=home_of(self.box, self._user(request.query.get("user", ""))))
+
+    async def open_home(self, request: web.Request) -> web.Response:
+        """A person opens the tab."""
+        body = Opening.model_validate_json(await request.read())
+        user = self._user(body.user)
+        return answer(event_id=open_home(self.box, self.deliverer, user), view=home_of(self.box, user))
+
+    async def press_home(self, request: web.Request) -> web.Response:
+        """A person presses a button in it."""
+        body = HomePress.model_validate_json(await request.read())
+        user = self._user(body.user)
+        outcome = await press_home(self.box, self.deliverer, user, body.action_id, body.value)
+        return answer(**outcome.shown())
 
     async def shortcut(self, request: web.Request) -> web.Response:
         """A person runs one of the app's shortcuts, global or a message's."""

@@ -24,7 +24,10 @@ async def run_shortcut(box: Box, deliverer: Deliverer, user: User, callback_id: 
     """A global shortcut: it has neither channel nor response_url."""
     trigger = trigger_id()
     box.note_trigger(trigger, user["id"])
-    payload = _common(box, user, "shortcut", trigger) | {"callback_id": callback_id, "action_ts": "1.000001"}
+    payload = common_fields(box, user, "shortcut", trigger) | {
+        "callback_id": callback_id,
+        "action_ts": "1.000001",
+    }
     return Outcome(trigger, "", await deliverer.send_form("interactivity", {"payload": json.dumps(payload)}))
 
 
@@ -39,7 +42,7 @@ async def run_message_shortcut(
     box.note_trigger(trigger, user["id"])
     target = box.response_target(channel.id, user["id"], thread_ts=message.get("thread_ts"))
     response_url = box.new_response_url(target)
-    payload = _common(box, user, "message_action", trigger) | {
+    payload = common_fields(box, user, "message_action", trigger) | {
         "callback_id": callback_id,
         "action_ts": channel.next_ts(),
         "message_ts": ts,
@@ -60,7 +63,7 @@ async def submit(box: Box, deliverer: Deliverer, user: User, view_id: str, given
     box.note_trigger(trigger, user["id"])
     sent = {key: value for key, value in view.items() if key != "viewer"}
     sent["state"] = {"values": _values(box, view, given)}
-    payload = _common(box, user, "view_submission", trigger) | {"view": sent, "response_urls": []}
+    payload = common_fields(box, user, "view_submission", trigger) | {"view": sent, "response_urls": []}
     fields = {"payload": json.dumps(payload, ensure_ascii=False)}
     attempt = await deliverer.send_form("interactivity", fields)
     outcome = Outcome(trigger, "", attempt)
@@ -95,7 +98,8 @@ def close(box: Box, user: User, view_id: str) -> None:
         box.hub.publish("view", {"viewer": user["id"]})
 
 
-def _common(box: Box, user: User, kind: str, trigger: str) -> dict[str, Any]:
+def common_fields(box: Box, user: User, kind: str, trigger: str) -> dict[str, Any]:
+    """What every interaction without a message tells."""
     workspace = box.workspace
     return {
         "type": kind,

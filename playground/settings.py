@@ -95,7 +95,7 @@ class Settings(DoppelSettings):
         default=300.0, gt=0, description="A streamed message without a new piece for so long is dead."
     )
     subscribe: Annotated[list[EventName], NoDecode] = Field(
-        default=["app_mention", "message.im", "reaction_added"]
+        default=["app_mention", "message.im", "reaction_added", "app_home_opened"]
     )
     retry_scale: NonNegativeFloat = Field(
         default=1.0, description="Multiplies the retry delays 0, 60, 300 s."

@@ -88,6 +88,14 @@ class ReactionAdded(Body):
     item: Reacted = Reacted()
 
 
+class AppHomeOpened(Body):
+    """Somebody looks at the app: its Home tab, or its messages."""
+
+    type: Literal["app_home_opened"]
+    user: UserId
+    tab: str = ""
+
+
 class OtherEvent(Body):
     """Any other event type: acknowledged, not acted on."""
 
@@ -96,6 +104,7 @@ class OtherEvent(Body):
 
 
 _KINDS = {
+    "app_home_opened": "app_home",
     "tokens_revoked": "tokens_revoked",
     "app_uninstalled": "app_uninstalled",
     "team_access_granted": "team_access",
@@ -143,6 +152,7 @@ class EventCallback(Body):
         | Annotated[TeamAccess, Tag("team_access")]
         | Annotated[MemberJoined, Tag("member_joined")]
         | Annotated[ReactionAdded, Tag("reaction_added")]
+        | Annotated[AppHomeOpened, Tag("app_home")]
         | Annotated[OtherEvent, Tag("other")],
         Discriminator(_event_kind),
     ]

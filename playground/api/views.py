@@ -118,13 +118,14 @@ def update(call: Call) -> Answer:
 
 
 def publish(call: Call) -> Answer:
-    """views.publish: one home per person. Stored only."""
+    """views.publish: one home per person."""
     user = call.user("user_id")
     old = call.workspace.homes.get(user["id"])
     if old is not None and call.text("hash") not in (None, old["hash"]):
         raise ApiError("hash_conflict")
     view = made(call.workspace, _given(call), **({} if old is None else {"id": old["id"]}))
     call.workspace.homes[user["id"]] = view
+    call.box.hub.publish("home", {"viewer": user["id"]})
     return {"view": view}
 
 

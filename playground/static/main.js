@@ -4,6 +4,7 @@ import * as bus from "./bus.js";
 import { Composer } from "./composer.js";
 import { ask, byId, element, toast } from "./dom.js";
 import { showForms } from "./forms.js";
+import { drawHome, openHome } from "./home.js";
 import { keepAtEnd, render } from "./messages.js";
 import { displayName, isVisible, peer, person, state, title } from "./state.js";
 
@@ -186,6 +187,7 @@ function follow() {
   on("ephemeral", (data) => { if (data.channel === state.channel && data.message.viewer === state.viewer) soon(data.message.ts); });
   on("channel", async () => { await loadWorkspace(); drawSide(); drawHead(); });
   on("view", (data) => { if (data.viewer === state.viewer) showForms(); });
+  on("home", (data) => { if (data.viewer === state.viewer) drawHome(); });
   on("reset", () => location.reload());
   on("bus", bus.onBus);
   on("bus_state", bus.showState);
@@ -214,6 +216,7 @@ async function begin() {
   if (state.users.has(viewer)) state.viewer = viewer;
   byId("viewer").value = state.viewer;
   byId("viewer").addEventListener("change", () => changeViewer(byId("viewer").value));
+  byId("open-home").addEventListener("click", openHome);
   byId("thread-close").addEventListener("click", closeThread);
   document.addEventListener("keydown", keys);
   const open = state.channels.get(channel);

@@ -37,6 +37,7 @@ from services.gateway.handlers.desk import Clocks, Desk, Limits
 from services.gateway.handlers.facts import Facts
 from services.gateway.handlers.forgetting import Forgetting
 from services.gateway.handlers.generate_result import Answers
+from services.gateway.handlers.home import HomeTab
 from services.gateway.handlers.installing import Installer
 from services.gateway.handlers.lives import Lives
 from services.gateway.handlers.mention import MentionMetrics, Mentions
@@ -55,6 +56,7 @@ from services.gateway.repository import (
     Debates,
     Endings,
     Feedback,
+    Homes,
     Outbox,
     Personas,
     Purges,
@@ -109,6 +111,7 @@ async def serve(lifecycle: Lifecycle) -> None:
             loops.create_task(repeat(lifecycle, "ask", room.asker.sweep, every_s), name="ask")
             loops.create_task(repeat(lifecycle, "post", room.poster.sweep, every_s), name="post")
             loops.create_task(repeat(lifecycle, "debate", room.moderator.sweep, every_s), name="debate")
+            loops.create_task(repeat(lifecycle, "home", room.home.sweep, every_s), name="home")
             loops.create_task(repeat(lifecycle, "purge", room.purging.sweep, every_s), name="purge")
             loops.create_task(repeat(lifecycle, "prune", desk.outbox.prune, PRUNE_S), name="prune")
             ways_in.start(loops)
@@ -192,6 +195,7 @@ class Room:
     moderator: Moderator
     poster: Poster
     events: SlackEvents
+    home: HomeTab
     answers: Answers
     facts: Facts
     purging: Purging
@@ -239,6 +243,7 @@ class Room:
             opener,
         )
         menus = Menus(desk, poster, opener, commands)
+        home = HomeTab(desk, Homes(database))
         answers = AnswerButtons(desk, asker, poster, feedback, moderator)
         forgetting = Forgetting(desk, consents)
         buttons = Buttons(desk, flow, poster, consents, answers, moderator, forgetting)
@@ -248,8 +253,17 @@ class Room:
             moderator,
             poster,
             SlackEvents(
-                desk, installer, mentions, commands, buttons, menus, Lives(desk, Endings(database)), moderator
+                desk,
+                installer,
+                mentions,
+                commands,
+                buttons,
+                menus,
+                Lives(desk, Endings(database)),
+                moderator,
+                home,
             ),
+            home,
             Answers(desk, asker, poster, renderer),
             Facts(desk, flow, reports),
             Purging(desk, flow, Purges(database), connection.bus.jetstream),

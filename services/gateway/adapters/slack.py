@@ -217,6 +217,14 @@ class SlackWorkspace:
         """Show a form to whoever typed or pressed; within three seconds, once."""
         await self._call("views.open", trigger_id=trigger_id, view=view)
 
+    async def publish_home(
+        self, user_id: str, view: Mapping[str, Any], *, view_hash: str | None
+    ) -> str | None:
+        """Show somebody their Home tab, over the one of that hash if one is given; returns the new one's."""
+        answer = await self._call("views.publish", user_id=user_id, view=view, hash=view_hash)
+        shown = answer.get("view")
+        return str(shown["hash"]) if isinstance(shown, Mapping) and shown.get("hash") else None
+
     async def open_dm(self, user_id: str) -> str:
         """The DM with somebody; the same one each time."""
         answer = await self._call("conversations.open", users=user_id)

@@ -29,6 +29,27 @@ def render_status(standing: Standing) -> str:
     return "\n".join(lines)
 
 
+def render_places(standing: Standing) -> str:
+    """The same for all channels together: who answers where."""
+    if not standing.active:
+        return "Nobody can answer yet. /doppel train @ada asks Ada."
+    names = {user_id: name for user_id, name, _ in standing.active}
+    lines = [
+        f"• {name}: since {since:%-d %B %Y}, {_counted(standing.versions.get(user_id, 0))}"
+        for user_id, name, since in standing.active[:SHOWN]
+    ]
+    if len(standing.active) > SHOWN:
+        lines.append(f"… and {len(standing.active) - SHOWN} more.")
+    everywhere = select_voice(list(names), standing.chosen, channel="", named=None)
+    lines.append(f"Who names nobody hears {_named(everywhere, names)}.")
+    lines += [
+        f"In <#{each.channel}>: {_named(each.user_id, names)}."
+        for each in standing.chosen
+        if each.channel and (each.user_id is None or each.user_id in names)
+    ]
+    return "\n".join(lines)
+
+
 def render_list(standing: Standing, channel: str) -> str:
     """Each persona with its age and versions, and who answers whoever names nobody."""
     if not standing.active:

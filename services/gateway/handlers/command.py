@@ -32,13 +32,14 @@ from services.gateway.core.reply import Post
 from services.gateway.core.rights import check_admin
 from services.gateway.core.routing import Installed
 from services.gateway.core.rules import Change, render_rules
-from services.gateway.core.standing import Standing, render_list, render_status
+from services.gateway.core.standing import render_list, render_status
 from services.gateway.handlers.asked import Asked
 from services.gateway.handlers.command_ask import AskCommand
 from services.gateway.handlers.command_debate import DebateCommand
 from services.gateway.handlers.command_persona import PersonaCommands
 from services.gateway.handlers.command_train import TrainCommands
 from services.gateway.handlers.desk import Desk, make_notice
+from services.gateway.handlers.home import fetch_standing
 from services.gateway.handlers.opening import Opener
 from services.gateway.handlers.posting import Poster
 from services.gateway.handlers.withdrawing import Consents
@@ -103,9 +104,11 @@ class Commands:
             case Debate():
                 return await self.debates.debate(asked, parsed)
             case ListPersonas():
-                return render_list(await self._standing(asked.team_id), asked.command.channel_id)
+                return render_list(
+                    await fetch_standing(self.desk, asked.team_id, SHOWN), asked.command.channel_id
+                )
             case Status():
-                return render_status(await self._standing(asked.team_id))
+                return render_status(await fetch_standing(self.desk, asked.team_id, SHOWN))
             case Consent(granted):
                 return await self._consent(asked, granted)
             case Forget(who):
@@ -127,18 +130,6 @@ class Commands:
         )
         await self.desk.outbox.receive(command.api_app_id, command.trigger_id, row)
         await self.poster.post_due(row.request_id)
-
-    async def _standing(self, team_id: str) -> Standing:
-        desk = self.desk
-        return Standing(
-            [
-                (each.user_id, each.name, each.activated_at)
-                for each in await desk.personas.fetch_active(team_id)
-            ],
-            await desk.voices.fetch(team_id),
-            await desk.versions.counts(team_id),
-            [(each.user_id, each.state) for each in await desk.trainings.fetch_newest(team_id, SHOWN)],
-        )
 
     async def _consent(self, asked: Asked, granted: bool | None) -> Post:
         if granted is not None:

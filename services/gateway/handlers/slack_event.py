@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from doppel.bus import Delivery
 from proto.errors import TransientError
-from proto.slack import EventCallback, MemberJoined, ReactionAdded, SlackEvent, SlashCommand
+from proto.slack import AppHomeOpened, EventCallback, MemberJoined, ReactionAdded, SlackEvent, SlashCommand
+from services.gateway.core.home import HOME
 from services.gateway.handlers.button import Buttons
 from services.gateway.handlers.command import Commands
 from services.gateway.handlers.debating import Moderator
 from services.gateway.handlers.desk import Desk
+from services.gateway.handlers.home import HomeTab
 from services.gateway.handlers.installing import Installer
 from services.gateway.handlers.lives import Lives
 from services.gateway.handlers.mention import Mentions
@@ -30,6 +32,7 @@ class SlackEvents:
     menus: Menus
     lives: Lives
     moderator: Moderator
+    home: HomeTab
 
     async def on_slack_event(self, event: SlackEvent, delivery: Delivery) -> None:
         """One delivery of Slack's; a repeated one finds its rows and goes on where it stopped."""
@@ -51,6 +54,8 @@ class SlackEvents:
                 await self.lives.on_joined(payload.event, installed)
             elif isinstance(payload, EventCallback) and isinstance(payload.event, ReactionAdded):
                 await self.moderator.on_reaction(payload.event, installed)
+            elif isinstance(payload, EventCallback) and isinstance(payload.event, AppHomeOpened):
+                await self.home.on_opened(payload.event, installed)
             elif isinstance(payload, EventCallback):
                 await self.mentions.on_event(payload, installed)
             elif isinstance(payload, SlashCommand):
@@ -60,3 +65,5 @@ class SlackEvents:
                 received_at = event.received_at or delivery.stored_at
                 if not await self.menus.on_interaction(payload, installed, received_at):
                     await self.buttons.on_interaction(payload, installed, received_at)
+                if payload.view is not None and payload.view.callback_id == HOME:
+                    await self.home.refresh(installed, payload.user.id)

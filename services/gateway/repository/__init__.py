@@ -4,6 +4,7 @@ from services.gateway.repository.catch_ups import CatchUp, CatchUps
 from services.gateway.repository.debates import Debates
 from services.gateway.repository.endings import Ended, Endings
 from services.gateway.repository.feedback import Feedback
+from services.gateway.repository.homes import Homes
 from services.gateway.repository.oauth_states import OAuthStates
 from services.gateway.repository.outbox import Outbox
 from services.gateway.repository.personas import ActivePersona, Personas
@@ -25,6 +26,7 @@ __all__ = [
     "Ended",
     "Endings",
     "Feedback",
+    "Homes",
     "OAuthStates",
     "Outbox",
     "Personas",
