@@ -246,7 +246,7 @@ async def open_rig(
         "signing_secret": SecretStr(SECRET),
         "gateway_urls": [f"http://127.0.0.1:{port}" for port in ports],
         "retry_scale": 0.01,
-        "subscribe": ["app_mention", "message.im", "reaction_added"],
+        "subscribe": ["app_mention", "message.im", "reaction_added", "app_home_opened"],
         "nats_url": None,
     }
     running = await start(Settings(**fields | dict(playground or {})))

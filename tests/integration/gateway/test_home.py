@@ -62,9 +62,10 @@ async def test_who_looked_lately_sees_what_changes_and_nothing_is_published_twic
     await agree(rig, "U0HOMER", "Homer")
     await rig.change(
         """insert into gateway.active_adapters (team_id, user_id, run_id, prefix, manifest_sha256, requested_at)
-           values ($1, 'U0HOMER', $2, 'x', 'x', now())""",
+           values ($1, 'U0HOMER', $2, 'x', $3, now())""",
         TEAM,
         uuid4(),
+        "0" * 64,
     )
     after = await shows(rig, "grace", "Homer")
     assert after["id"] == before["id"]
