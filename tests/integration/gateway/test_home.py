@@ -32,15 +32,15 @@ async def press(rig: Rig, user: str, action_id: str) -> None:
 
 
 async def test_consent_is_given_and_taken_back_at_home_and_the_tab_follows(rig: Rig) -> None:
-    await opened(rig, "finn")
-    view = await shows(rig, "finn", "Who can answer", "neither yes nor no")
+    await opened(rig, "chiyo")
+    view = await shows(rig, "chiyo", "Who can answer")
     assert "forget_yes" not in actions_of(view)  # there is nothing to forget
-    await press(rig, "finn", "consent_allow")
-    view = await shows(rig, "finn", "You allowed me", "Forget me")
+    await press(rig, "chiyo", "consent_allow")
+    view = await shows(rig, "chiyo", "You allowed me", "Forget me")
     assert "forget_yes" in actions_of(view)
-    await press(rig, "finn", "consent_no")
-    await shows(rig, "finn", "You said no", "is being deleted")
-    purge = await rig.row("select reason from gateway.purges where user_id = 'U0FINN'")
+    await press(rig, "chiyo", "consent_no")
+    await shows(rig, "chiyo", "You said no", "is being deleted")
+    purge = await rig.row("select reason from gateway.purges where user_id = 'U0CHIYO'")
     assert purge["reason"] == "withdrawn"
 
 
@@ -77,10 +77,10 @@ async def test_who_looked_lately_sees_what_changes_and_nothing_is_published_twic
 
 
 async def test_a_view_that_somebody_else_published_is_overwritten(rig: Rig) -> None:
-    await opened(rig, "dev")
-    await shows(rig, "dev", "Who can answer")
+    await opened(rig, "bram")
+    await shows(rig, "bram", "Who can answer")
     await rig.change(
-        "update gateway.homes set view_hash = 'an older one', shown = '' where user_id = 'U0DEV'"
+        "update gateway.homes set view_hash = 'an older one', shown = '' where user_id = 'U0BRAM'"
     )
-    await press(rig, "dev", "consent_no")
-    await shows(rig, "dev", "You said no")
+    await press(rig, "bram", "consent_no")
+    await shows(rig, "bram", "You said no")
