@@ -37,9 +37,10 @@ def render_home(standing: Standing, own: Own) -> dict[str, Any]:
         _header("You"),
         *render_own(own.consent)["blocks"],
     ]
-    if own.forgotten_at is not None:
+    agrees = own.consent is not None and own.consent.granted
+    if own.forgotten_at is not None and not agrees:
         blocks.append(section("What was made from you is being deleted."))
-    elif own.versions or (own.consent is not None and own.consent.granted):
+    elif own.versions or agrees:
         blocks += [
             section(
                 f"There {_are(own.versions)} of your voice. *Forget me* takes back your yes and deletes your samples, "
