@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from proto.errors import AdapterMissing, DeadlinePassed, DoppelError, NoConsent
+from proto.errors import AdapterMissing, DeadlinePassed, NoConsent, PermanentError, Refusal
 from proto.generate import GenerateRequest
 from proto.subjects import GENERATE_REQUEST
 from proto.train import AdapterRef
@@ -51,7 +51,7 @@ class Asker:
         if row.user_id is not None:
             try:
                 adapter = await self.adapter_of(row.team_id, row.user_id)
-            except DoppelError as error:  # a no from long ago or from just now
+            except (Refusal, PermanentError) as error:  # a no from long ago or from just now
                 sentence = await self.desk.sentence(row.team_id, str(error))
                 await self.desk.questions.answer(row, [sentence], as_persona=False)
                 return

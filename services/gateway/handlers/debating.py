@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from doppel.slack.client import SlackRefused
 from proto.body import derived_id
-from proto.errors import DoppelError
+from proto.errors import AdapterMissing, NoConsent
 from proto.generate import Cancel, GenerateRequest
 from proto.slack import EventCallback, Interaction, ReactionAdded
 from services.gateway.core.debate import (
@@ -93,7 +93,7 @@ class Moderator:
         try:
             for user_id in debate.speakers:
                 await self.asker.adapter_of(debate.team_id, user_id)
-        except DoppelError:
+        except (AdapterMissing, NoConsent):
             await self.end(debate, "withdrawn")
             return
         thread = await Thinker(desk).read(installed, debate.channel, debate.root_ts or "")

@@ -9,7 +9,7 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter
 
 from proto.body import derived_id
-from proto.errors import DoppelError
+from proto.errors import PermanentError, Refusal
 from proto.generate import GenerateRequest
 from proto.slack import EventCallback
 from services.gateway.adapters.slack import SlackWorkspace
@@ -98,7 +98,7 @@ class Mentions:
         thread = await self.thinker.read(installed, said.channel, said.thread_ts) if said.thread_ts else []
         try:
             voice = await self._voice(slack, decision, question, team_id)
-        except DoppelError as error:
+        except (Refusal, PermanentError) as error:
             await self._say(request_id, await self.desk.sentence(team_id, str(error)))
             return
         turns = await self.thinker.turns(installed, said, thread, voice)
