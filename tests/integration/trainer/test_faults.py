@@ -7,7 +7,7 @@ from pathlib import Path
 from doppel.storage import Storage
 from proto.artifacts import AdapterManifest, manifest_key
 from proto.train import RunState
-from tests.integration.trainer.conftest import Desk
+from tests.integration.trainer.conftest import TEAM, Desk
 from tests.support.waiting import eventually
 
 
@@ -79,3 +79,37 @@ async def test_sigterm_hands_the_run_over_with_its_checkpoint(desk: Desk) -> Non
     assert result.state is RunState.PUBLISHED
     row = await desk.row(run_id)
     assert (row["fence"], row["handed_over"]) == (2, 1)
+
+
+async def test_a_worker_that_was_frozen_while_another_published_changes_nothing(
+    desk: Desk, storage: Storage
+) -> None:
+    await desk.consent("U0ADA")
+    await desk.dataset("U0ADA")
+    frozen = await desk.start()
+    run_id = await desk.ask("U0ADA", max_steps=60)
+    await desk.checkpointed(run_id)
+    stopped = [frozen.pid, *desk.children()]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    other = await desk.start()
+
+    result = await desk.result(run_id)
+    published = await storage.list_keys(f"workspaces/{TEAM}/personas/U0ADA/")
+    row = await desk.row(run_id)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+
+    async def let_go() -> bool:
+        return not Path(f"/proc/{stopped[1]}").exists()
+
+    await eventually(let_go, what="the child whose run is another's ends", within_s=60)
+    frozen.send_signal(signal.SIGTERM)
+    other.send_signal(signal.SIGTERM)
+    assert (await frozen.wait(), await other.wait()) == (0, 0)
+    assert result.state is RunState.PUBLISHED
+    assert result.adapter is not None
+    assert f"/runs/{run_id}/2/" in result.adapter.prefix
+    assert dict(await desk.row(run_id)) == dict(row)
+    assert [one.state for one in await desk.results(run_id)] == [RunState.PUBLISHED]
+    assert set(published) <= set(await storage.list_keys(f"workspaces/{TEAM}/personas/U0ADA/"))
