@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from doppel.refusals import Refused
 from doppel.settings import SettingsError, TelemetrySettings
 from doppel.telemetry import make_registry, set_up_logging, set_up_tracing
-from doppel.transient import is_transient
+from doppel.transient import innermost, is_transient
 
 log = logging.getLogger(__name__)
 
@@ -207,13 +207,6 @@ class Lifecycle:
         )
 
 
-def _first(error: BaseException) -> BaseException:
-    """The innermost of a group's first member."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    return _first(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
-
-
 @contextlib.asynccontextmanager
 async def _cancelled_at_exit() -> AsyncGenerator[asyncio.TaskGroup]:
     """A task group whose periodic tasks end with the block; one that fails ends the process."""
@@ -255,7 +248,7 @@ def run(
         except* Stopping:
             pass
         except* (SettingsError, Refused) as errors:
-            log.critical("%s", _first(errors))
+            log.critical("%s", innermost(errors))
             code = 2
         return code or lifecycle.exit_code
 

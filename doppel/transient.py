@@ -56,3 +56,10 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, S3Error):
         return error.code in _S3_CODES
     return isinstance(error, _TYPES) and not isinstance(error, _OURS)
+
+
+def innermost(error: BaseException) -> BaseException:
+    """A task group wraps what its task raised: the first of what it holds."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("tuple[BaseException, ...]", error.exceptions)[0]
+    return error

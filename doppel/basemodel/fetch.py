@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 
 from doppel.basemodel.source import model_name
 from doppel.storage import ObjectMissing
+from doppel.transient import innermost
 from proto.artifacts import BaseModelManifest, FileEntry, model_pointer_key
 from proto.errors import ArtifactCorrupt, BaseModelCorrupt, BaseModelMissing
 
@@ -154,7 +155,7 @@ class BaseModelCache:
                         files.create_task(bring(entry))
                 telling.cancel()
         except ExceptionGroup as errors:
-            raise first_of(errors) from errors  # the first that failed cancelled the others
+            raise innermost(errors) from errors  # the first that failed cancelled the others
         await asyncio.to_thread(take_place, part, folder, manifest)
         seconds = time.monotonic() - started
         log.info(
@@ -165,12 +166,6 @@ class BaseModelCache:
                 "mib": round(progress.total_bytes / MIB),
             },
         )
-
-
-def first_of(errors: BaseExceptionGroup[Exception]) -> Exception:
-    """The first error in groups within groups."""
-    error = errors.exceptions[0]
-    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def is_locked_by_us(lock: BinaryIO) -> bool:

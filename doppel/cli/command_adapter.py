@@ -19,7 +19,7 @@ from doppel.storage import ObjectMissing, Storage
 from proto import subjects
 from proto.adapter import AdapterRequest, AdapterResult
 from proto.artifacts import AdapterManifest, manifest_key
-from proto.persona import PersonaRequest, PersonaResult
+from proto.persona import PersonaRequest
 
 SHORT: Final = 8
 
@@ -139,15 +139,7 @@ async def _choose(
     terminal: Terminal, target: Target, request: PersonaRequest, name: str, *, wait: bool, timeout_s: float
 ) -> None:
     """Ask the gateway, which owns the table of active adapters."""
-    result = await work.ask(
-        target.bus,
-        "persona",
-        subjects.PERSONA_REQUEST,
-        request,
-        PersonaResult,
-        wait=wait,
-        timeout_s=timeout_s,
-    )
+    result = await work.ask_persona(target.bus, request, wait=wait, timeout_s=timeout_s)
     if result is None:
         return terminal.done(request_id=request.request_id)
     terminal.say(f"{name} answers with version {str(result.run_id)[:SHORT]} from now on.")

@@ -9,8 +9,7 @@ from doppel.cli import options, work
 from doppel.cli.people import resolve
 from doppel.cli.target import Target
 from doppel.cli.terminal import Terminal, run
-from proto import subjects
-from proto.persona import PersonaRequest, PersonaResult
+from proto.persona import PersonaRequest
 
 
 @click.group()
@@ -44,15 +43,7 @@ def record(
             name=(person.display_name or person.handle or None),
             requested_at=datetime.now(UTC),
         )
-        await work.ask(
-            target.bus,
-            "persona",
-            subjects.PERSONA_REQUEST,
-            request,
-            PersonaResult,
-            wait=wait,
-            timeout_s=timeout_s,
-        )
+        await work.ask_persona(target.bus, request, wait=wait, timeout_s=timeout_s)
         terminal.say(f"Recorded: {person.user_id} said {'yes' if granted else 'no'}.")
         terminal.done(request_id=request.request_id, user_id=person.user_id, granted=granted)
 

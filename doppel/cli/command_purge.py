@@ -22,7 +22,7 @@ from doppel.cli.terminal import Failure, Terminal, run
 from doppel.cli.versions import the_team
 from doppel.storage import Storage
 from proto import subjects
-from proto.persona import PersonaPurged, PersonaRequest, PersonaResult, purge_id_of
+from proto.persona import PersonaPurged, PersonaRequest, purge_id_of
 
 SERVICES: Final = ("scraper", "trainer")
 
@@ -70,15 +70,7 @@ async def _forget(
     removed: dict[str, dict[str, int]] = {}
     async with open_bus(target.bus) as bus:
         purged = await FactReader.open(bus.jetstream, "FACTS", subjects.PERSONA_PURGED.name)
-        await work.ask(
-            target.bus,
-            "persona",
-            subjects.PERSONA_REQUEST,
-            request,
-            PersonaResult,
-            wait=wait,
-            timeout_s=timeout_s,
-        )
+        await work.ask_persona(target.bus, request, wait=wait, timeout_s=timeout_s)
         if not wait:
             return terminal.done(request_id=request.request_id, purge_id=purge_id)
         async for told in purged.follow(purge_id, timeout_s=timeout_s):

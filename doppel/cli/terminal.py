@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn
 
 import asyncpg
 import click
@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError
 from doppel.database import NOT_LET_IN, not_let_in
 from doppel.settings import SettingsError, TelemetrySettings
 from doppel.telemetry import set_up_logging
+from doppel.transient import innermost
 from proto.errors import DoppelError
 
 FAILED: Final = 1
@@ -101,7 +102,7 @@ def run(work: Callable[[Terminal], Coroutine[Any, Any, None]], *, as_json: bool 
 
 
 def _fail(terminal: Terminal, error: BaseException) -> NoReturn:
-    error = _innermost(error)
+    error = innermost(error)
     sentence, code, facts = describe(error)
     if sentence is None:
         raise error
@@ -109,13 +110,6 @@ def _fail(terminal: Terminal, error: BaseException) -> NoReturn:
     if terminal.as_json:
         write_json({"ok": False, "error": {"code": code, "message": sentence}, **facts})
     sys.exit(FAILED)
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """A task group wraps what its task raised."""
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("tuple[BaseException, ...]", error.exceptions)[0]
-    return error
 
 
 def describe(error: BaseException) -> tuple[str | None, str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from doppel.settings import BusSettings
 from proto import subjects
 from proto.adapter import AdapterRequest
 from proto.body import Body, ErrorInfo
-from proto.persona import PersonaRequest
+from proto.persona import PersonaRequest, PersonaResult
 from proto.scrape import ScrapeRequest, ScrapeResult
 from proto.subjects import Subject
 from proto.train import TrainResult, run_id_of
@@ -67,6 +67,21 @@ async def ask(
         reader = await facts(bus, family)
         await bus.publish(subject, request, key=str(request.request_id))
         return await outcome(reader, request.request_id, kind, timeout_s=timeout_s) if wait else None
+
+
+async def ask_persona(
+    settings: BusSettings, request: PersonaRequest, *, wait: bool, timeout_s: float
+) -> PersonaResult | None:
+    """What the gateway decides about a persona. Raises Failure."""
+    return await ask(
+        settings,
+        "persona",
+        subjects.PERSONA_REQUEST,
+        request,
+        PersonaResult,
+        wait=wait,
+        timeout_s=timeout_s,
+    )
 
 
 async def scrape(

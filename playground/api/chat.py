@@ -1,6 +1,7 @@
 """chat.*"""
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 from playground.api.call import Answer, ApiError, Call
@@ -132,18 +133,24 @@ def bot_profile(call: Call) -> dict[str, Any]:
     }
 
 
-def post_message(call: Call) -> Answer:
-    """chat.postMessage: under the app's name, or the name and picture given (then a bot_message without a user)."""
-    channel = writable(call)
+def message_of_app(call: Call, content: Mapping[str, Any]) -> Message:
+    """A message by the app that calls, without the name it stands under."""
     app = call.workspace.app
-    message: Message = {
+    return {
         "type": "message",
-        **_content(call),
+        **content,
         "bot_id": app.bot_id,
         "app_id": app.app_id,
         "team": call.workspace.team_id,
         "bot_profile": bot_profile(call),
     }
+
+
+def post_message(call: Call) -> Answer:
+    """chat.postMessage: under the app's name, or the name and picture given (then a bot_message without a user)."""
+    channel = writable(call)
+    app = call.workspace.app
+    message = message_of_app(call, _content(call))
     username, icon_url, icon_emoji = (call.text(name) for name in ("username", "icon_url", "icon_emoji"))
     if username or icon_url or icon_emoji:
         message["subtype"] = "bot_message"

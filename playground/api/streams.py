@@ -4,7 +4,7 @@ import time
 from typing import Any, cast
 
 from playground.api.call import Answer, ApiError, Call
-from playground.api.chat import bot_profile, checked_blocks, content_of_stream, metadata_of, writable
+from playground.api.chat import checked_blocks, content_of_stream, message_of_app, metadata_of, writable
 from playground.channel import Channel
 from playground.model import Message, Stream
 
@@ -37,15 +37,7 @@ def start(call: Call) -> Answer:
             if call.text(name) is None:
                 raise ApiError(f"missing_{name}")
     app = call.workspace.app
-    message: Message = {
-        "type": "message",
-        **content_of_stream(_text(call, needed=False)),
-        "bot_id": app.bot_id,
-        "app_id": app.app_id,
-        "team": call.workspace.team_id,
-        "bot_profile": bot_profile(call),
-        "user": app.user_id,
-    }
+    message = message_of_app(call, content_of_stream(_text(call, needed=False))) | {"user": app.user_id}
     if username := call.text("username"):
         message |= {"subtype": "bot_message", "username": username[:80]}
         message.pop("user")

@@ -95,13 +95,14 @@ def add_lora_linear(
     """Add to each row what its adapter says, in place: y += scale · x Aᵀ Bᵀ, slice by slice. [rows, in], [rows, out]"""
     y, x = y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1])
     plan: Plan = self.plan
+    padded = None if plan.together is None else _padded(x, plan.together)  # the same for each slice
     left = 0
     for a, b, size in zip(lora_a_stacked, lora_b_stacked, output_slices, strict=True):
         part = y[:, left : left + size]
         for slot, rows in plan.alone:
             _add_alone(part, x, a[slot, 0], b[slot, 0], scale, rows)
-        if plan.together is not None:
-            _add_together(part, x, a[:, 0], b[:, 0], scale, plan.together)
+        if plan.together is not None and padded is not None:
+            _add_together(part, padded, a[:, 0], b[:, 0], scale, plan.together)
         left += size
 
 
@@ -114,12 +115,17 @@ def _add_alone(
         y.index_add_(0, rows, x[rows] @ a.T @ b.T, alpha=scale)
 
 
-def _add_together(
-    y: torch.Tensor, x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float, those: Together
-) -> None:
-    theirs = slice(those.first, those.first + those.slots)
+def _padded(x: torch.Tensor, those: Together) -> torch.Tensor:
+    """Each adapter's rows in its slot: [rows, in] → [slots, room, in]."""
     padded = x.new_zeros(those.slots * those.room, x.shape[-1])
     padded[those.places] = x[those.rows]
-    low_rank = torch.bmm(padded.view(those.slots, those.room, -1), a[theirs].transpose(1, 2))
+    return padded.view(those.slots, those.room, -1)
+
+
+def _add_together(
+    y: torch.Tensor, padded: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float, those: Together
+) -> None:
+    theirs = slice(those.first, those.first + those.slots)
+    low_rank = torch.bmm(padded, a[theirs].transpose(1, 2))
     sums = torch.bmm(low_rank, b[theirs].transpose(1, 2)).flatten(0, 1)  # [slots · room, out]
     y.index_add_(0, those.rows, sums[those.places], alpha=scale)

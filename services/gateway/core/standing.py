@@ -8,6 +8,7 @@ from typing import Final
 from services.gateway.core.voice import Chosen, select_voice
 
 SHOWN: Final = 30
+NOBODY: Final = "Nobody can answer yet. /doppel train @ada asks Ada."
 _STATES: Final = {"asking": "waits for their answer", "scraping": "history is read", "training": "trains"}
 
 
@@ -32,14 +33,8 @@ def render_status(standing: Standing) -> str:
 def render_places(standing: Standing) -> str:
     """The same for all channels together: who answers where."""
     if not standing.active:
-        return "Nobody can answer yet. /doppel train @ada asks Ada."
-    names = {user_id: name for user_id, name, _ in standing.active}
-    lines = [
-        f"• {name}: since {since:%-d %B %Y}, {_counted(standing.versions.get(user_id, 0))}"
-        for user_id, name, since in standing.active[:SHOWN]
-    ]
-    if len(standing.active) > SHOWN:
-        lines.append(f"… and {len(standing.active) - SHOWN} more.")
+        return NOBODY
+    names, lines = _names(standing), _personas(standing, "since")
     everywhere = select_voice(list(names), standing.chosen, channel="", named=None)
     lines.append(f"Who names nobody hears {_named(everywhere, names)}.")
     lines += [
@@ -53,20 +48,28 @@ def render_places(standing: Standing) -> str:
 def render_list(standing: Standing, channel: str) -> str:
     """Each persona with its age and versions, and who answers whoever names nobody."""
     if not standing.active:
-        return "Nobody can answer yet. /doppel train @ada asks Ada."
-    names = {user_id: name for user_id, name, _ in standing.active}
-    lines = [
-        f"• {name}: answers since {since:%-d %B %Y}, {_counted(standing.versions.get(user_id, 0))}"
-        for user_id, name, since in standing.active[:SHOWN]
-    ]
-    if len(standing.active) > SHOWN:
-        lines.append(f"… and {len(standing.active) - SHOWN} more.")
+        return NOBODY
+    names, lines = _names(standing), _personas(standing, "answers since")
     ids = list(names)
     here = select_voice(ids, standing.chosen, channel=channel, named=None)
     everywhere = select_voice(ids, standing.chosen, channel="", named=None)
     heard = f"{_named(here, names)} in this channel, {_named(everywhere, names)} elsewhere"
     lines.append(f"Who names nobody hears {heard}.")
     return "\n".join(lines)
+
+
+def _names(standing: Standing) -> dict[str, str]:
+    return {user_id: name for user_id, name, _ in standing.active}
+
+
+def _personas(standing: Standing, since_when: str) -> list[str]:
+    lines = [
+        f"• {name}: {since_when} {since:%-d %B %Y}, {_counted(standing.versions.get(user_id, 0))}"
+        for user_id, name, since in standing.active[:SHOWN]
+    ]
+    if len(standing.active) > SHOWN:
+        lines.append(f"… and {len(standing.active) - SHOWN} more.")
+    return lines
 
 
 def _named(user_id: str | None, names: Mapping[str, str]) -> str:

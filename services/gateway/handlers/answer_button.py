@@ -7,7 +7,7 @@ from datetime import datetime
 from doppel.slack.client import SlackRefused
 from proto.body import derived_id
 from proto.errors import Refusal, TransientError
-from proto.generate import Cancel, GenerateRequest
+from proto.generate import GenerateRequest
 from proto.slack import Interaction
 from services.gateway.core.feedback import (
     GONE,
@@ -156,8 +156,7 @@ class AnswerButtons:
         request = GenerateRequest(
             request_id=row.request_id, team_id=row.team_id, user_id=row.user_id, turns=turns
         )
-        stored = request.model_dump(mode="json", exclude_none=True)
-        await desk.questions.set_question(row.key, stored, row.user_id)
+        await desk.questions.set_question(row.key, request)
 
     # not me
 
@@ -167,7 +166,7 @@ class AnswerButtons:
         await self.moderator.on_not_me(row)
         left = await self.feedback.take_back(row.request_id)
         for request_id in left.at_the_engine:
-            await desk.bus.publish_core(f"generate.cancel.{request_id}", Cancel(reason="not_me"))
+            await desk.stop_answer(request_id, "not_me")
         for ts in left.message_ts:
             await slack.delete(row.key.channel, ts)
         if left.on_its_way:

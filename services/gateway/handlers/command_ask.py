@@ -73,5 +73,4 @@ class AskCommand:
                 await desk.questions.answer(row, [post], as_persona=False)
             return
         request = GenerateRequest(request_id=request_id, team_id=team_id, user_id=user_id, turns=turns)
-        stored = request.model_dump(mode="json", exclude_none=True)
-        await desk.questions.set_question(key, stored, user_id)
+        await desk.questions.set_question(key, request)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from doppel.slack.client import SlackRefused
 from proto.body import derived_id
 from proto.errors import AdapterMissing, NoConsent
-from proto.generate import Cancel, GenerateRequest
+from proto.generate import GenerateRequest
 from proto.slack import EventCallback, Interaction, ReactionAdded
 from services.gateway.core.debate import (
     RAISED_HANDS,
@@ -119,7 +119,7 @@ class Moderator:
             thread_ts=debate.root_ts,
             deadline_s=desk.clocks.answer_deadline_s,
         )
-        await self.debates.speak(debate, row, request.model_dump(mode="json", exclude_none=True))
+        await self.debates.speak(debate, row, request)
         await self.asker.dispatch(debate.team_id)
 
     # the end
@@ -197,7 +197,7 @@ class Moderator:
         elif reason == "not_posted":
             last += await self._apology(known)
         for request_id in await self.debates.end(known, last, event):
-            await self.desk.bus.publish_core(f"generate.cancel.{request_id}", Cancel(reason="debate_over"))
+            await self.desk.stop_answer(request_id, "debate_over")
         log.info("a debate is over", extra={"team_id": known.team_id, "reason": reason, "turn": known.turn})
         for row in last:
             await self.poster.post_due(row.request_id)

@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from doppel.bus import Publisher
 from doppel.secrets import TokenBox
 from doppel.slack import mrkdwn
 from doppel.storage import Storage
 from proto.body import derived_id
+from proto.generate import Cancel
 from services.gateway.adapters.response_url import ResponseUrls
 from services.gateway.adapters.slack import Slack, SlackWorkspace
 from services.gateway.core.outbox import Key, NewRow
@@ -76,6 +78,10 @@ class Desk:
     def at(self, installed: Installed) -> SlackWorkspace:
         """Slack's Web API with that workspace's token."""
         return self.slack.of(installed)
+
+    async def stop_answer(self, request_id: UUID, reason: str) -> None:
+        """The engine need not go on with it."""
+        await self.bus.publish_core(f"generate.cancel.{request_id}", Cancel(reason=reason))
 
     async def sentence(self, team_id: str, text: str) -> Post:
         """One plain sentence, with names in place of ids."""

@@ -97,4 +97,4 @@ class Lives:
                 await self.desk.bus.publish_core(f"scrape.cancel.{request_id}", cancel)
                 await self.desk.bus.publish_core(f"train.cancel.{run_id}", cancel)
             for request_id in ended.questions:
-                await self.desk.bus.publish_core(f"generate.cancel.{request_id}", cancel)
+                await self.desk.stop_answer(request_id, NotInstalled.code)

@@ -106,8 +106,7 @@ class Mentions:
             await self._say(request_id, await self.desk.sentence(team_id, SAY_SOMETHING))
             return
         request = GenerateRequest(request_id=request_id, team_id=team_id, user_id=voice.user_id, turns=turns)
-        stored = request.model_dump(mode="json", exclude_none=True)
-        await self.desk.questions.set_question(key, stored, voice.user_id)
+        await self.desk.questions.set_question(key, request)
 
     async def _say(self, request_id: UUID, post: dict[str, Any]) -> None:
         row = await self.desk.outbox.fetch(request_id)

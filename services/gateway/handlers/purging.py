@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from doppel.bus import Delivery, names, scan
 from doppel.slack.client import SlackRefused
 from proto.errors import NoConsent
-from proto.generate import Cancel, GenerateRequest, GenerateResult
+from proto.generate import GenerateRequest, GenerateResult
 from proto.persona import PersonaPurge, PersonaPurged
 from proto.subjects import GENERATE_REQUEST, GENERATE_RESULT, PERSONA_PURGE, PURGED
 from services.gateway.core.consent import render_asker_told
@@ -56,9 +56,8 @@ class Purging:
         await self._stop_trainings(purge)
         sentence = await self.desk.sentence(purge.team_id, str(NoConsent(purge.user_id)))
         waiting = await self.purges.silence(purge, sentence)
-        cancel = Cancel(reason=NoConsent.code)
         for request_id in waiting.asked:
-            await self.desk.bus.publish_core(f"generate.cancel.{request_id}", cancel)
+            await self.desk.stop_answer(request_id, NoConsent.code)
         request = PersonaPurge(
             request_id=purge.purge_id,
             round=number,

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from doppel.slack.client import SlackAway, SlackRefused, SlackUnknown
 from proto.errors import NoConsent
-from proto.generate import Cancel, TokenDelta
+from proto.generate import TokenDelta
 from services.gateway.adapters.slack import SlackWorkspace
 from services.gateway.adapters.tokens import Tokens
 from services.gateway.core.outbox import OutboxRow
@@ -216,6 +216,6 @@ class Showing:
 
     async def _cut_short(self, row: OutboxRow, reason: str) -> str:
         """It is answered, so the engine need not go on."""
-        await self.desk.bus.publish_core(f"generate.cancel.{row.request_id}", Cancel(reason=reason))
+        await self.desk.stop_answer(row.request_id, reason)
         await self.poster.post_due(row.request_id)
         return reason

@@ -1,15 +1,15 @@
 """gateway.debates, and the outbox rows of their answers."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 
 from doppel.database import Database
+from proto.generate import GenerateRequest
 from services.gateway.core.debate import Debate
 from services.gateway.core.outbox import NewRow, OutboxRow
-from services.gateway.repository.outbox import insert, row_of, values_of
+from services.gateway.repository.outbox import insert, row_of, stored_question, values_of
 
 LOOK_EVERY_S = 1.0
 
@@ -114,7 +114,7 @@ class Debates:
         )
         return {row["message_ts"]: row["user_id"] for row in rows}
 
-    async def speak(self, debate: Debate, row: NewRow, question: Mapping[str, Any]) -> None:
+    async def speak(self, debate: Debate, row: NewRow, question: GenerateRequest) -> None:
         """This turn's question, once; none where the debate was stopped meanwhile."""
         async with self._database.transaction() as connection:
             if not await connection.fetchval(
@@ -130,7 +130,7 @@ class Debates:
                    where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                      and question is null and asked_at is null and body is null and state = 'pending'""",
                 *values_of(row.key),
-                dict(question),
+                stored_question(question),
             )
 
     async def advance(self, debate: Debate) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from doppel.database import Database
+from proto.generate import GenerateRequest
 from services.gateway.core.outbox import Key, NewRow, OutboxRow
 
 _INSERT = """
@@ -229,6 +230,11 @@ async def insert(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
 def values_of(key: Key) -> tuple[str, str, str, int]:
     """Its four columns."""
     return key.api_app_id, key.channel, key.trigger, key.part
+
+
+def stored_question(question: GenerateRequest) -> dict[str, Any]:
+    """What the engine will be asked, as the column holds it."""
+    return question.model_dump(mode="json", exclude_none=True)
 
 
 def _values(row: NewRow) -> tuple[object, ...]:

@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from doppel.database import Database
+from proto.generate import GenerateRequest
 from services.gateway.core.outbox import Key, OutboxRow
-from services.gateway.repository.outbox import row_of, values_of
+from services.gateway.repository.outbox import row_of, stored_question, values_of
 
 Chooser = Callable[
     [Sequence[OutboxRow], int, int], Sequence[OutboxRow]
@@ -19,15 +20,15 @@ class Questions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def set_question(self, key: Key, question: Mapping[str, Any], user_id: str | None) -> None:
+    async def set_question(self, key: Key, question: GenerateRequest) -> None:
         """Keep what will be asked; once it is there, or answered, it stays."""
         await self._database.execute(
             """update gateway.outbox set question = $5, user_id = $6
                 where (api_app_id, channel, trigger, part) = ($1, $2, $3, $4)
                  and question is null and asked_at is null and body is null and state = 'pending'""",
             *values_of(key),
-            dict(question),
-            user_id,
+            stored_question(question),
+            question.user_id,
         )
 
     async def claim_questions(

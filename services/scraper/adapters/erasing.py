@@ -1,11 +1,12 @@
 """A corpus without some people's words: shards that hold none are copied as they are, the others are written anew."""
 
 import asyncio
+import io
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import zstandard
 
@@ -13,11 +14,9 @@ from doppel.storage import Storage
 from proto.artifacts import PEOPLE_FILE, CorpusManifest, FileEntry, ShardEntry, manifest_key
 from proto.errors import ArtifactCorrupt
 from services.scraper.adapters.corpora import each
-from services.scraper.adapters.reading import holds
+from services.scraper.adapters.reading import CHUNK, holds
 from services.scraper.adapters.shards import write_lines
 from services.scraper.core.timestamps import ts_key
-
-CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -111,13 +110,9 @@ def _shard_without(path: Path, shard: ShardEntry, people: frozenset[str]) -> Sha
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    rest = b""
     try:
         with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as plain:
-            while chunk := plain.read(CHUNK):
-                *whole, rest = (rest + chunk).split(b"\n")
-                yield from whole
+            for line in io.BufferedReader(plain, CHUNK):  # pyright: ignore[reportArgumentType]
+                yield line.removesuffix(b"\n")
     except (OSError, zstandard.ZstdError) as error:
         raise ArtifactCorrupt(path.name) from error
-    if rest:
-        yield rest

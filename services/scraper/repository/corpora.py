@@ -104,15 +104,4 @@ async def _stand_on(connection: Any, claim: Claim, corpus_id: UUID) -> None:
 
 
 def _corpus(row: asyncpg.Record | None) -> CorpusRow | None:
-    if row is None:
-        return None
-    return CorpusRow(
-        row["corpus_id"],
-        row["team_id"],
-        row["source"],
-        row["prefix"],
-        row["manifest_sha256"],
-        row["message_count"],
-        row["channel_count"],
-        row["content_sha256"],
-    )
+    return None if row is None else CorpusRow.of(row)

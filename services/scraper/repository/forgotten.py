@@ -44,8 +44,7 @@ class Forgotten:
         """What was asked for stays asked for, without saying for whom."""
         tag = await self.database.execute(
             """update scraper.scrapes set user_id = null, dataset_id = null, result = null
-               where team_id = $1 and user_id = $2 and state <> 'running' and (created_at <= $3 or not exists (
-                   select from gateway.consents_now n where n.team_id = $1 and n.user_id = $2 and n.granted))""",
+               where team_id = $1 and user_id = $2 and state <> 'running' and gateway.goes($1, $2, created_at, $3)""",
             team_id,
             user_id,
             until,
@@ -57,9 +56,7 @@ class Forgotten:
         async with self.database.transaction() as connection:
             rows = await connection.fetch(
                 """delete from scraper.datasets d
-                   where team_id = $1 and (created_at <= $3 or not exists (
-                           select from gateway.consents_now n
-                           where n.team_id = $1 and n.user_id = $2 and n.granted))
+                   where team_id = $1 and gateway.goes($1, $2, created_at, $3)
                      and (user_id = $2 or ((people is null or $2 = any(people)) and not exists (
                            select from trainer.runs r where r.dataset_id = d.dataset_id and r.state = 'running')))
                    returning prefix""",
@@ -105,20 +102,7 @@ class Forgotten:
             corpus_id,
         )
         return [
-            Unclean(
-                CorpusRow(
-                    row["corpus_id"],
-                    row["team_id"],
-                    row["source"],
-                    row["prefix"],
-                    row["manifest_sha256"],
-                    row["message_count"],
-                    row["channel_count"],
-                    row["content_sha256"],
-                ),
-                frozenset(row["gone"]) | frozenset(row["without"]),
-            )
-            for row in rows
+            Unclean(CorpusRow.of(row), frozenset(row["gone"]) | frozenset(row["without"])) for row in rows
         ]
 
     async def rewritten(

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 from uuid import UUID
+
+import asyncpg
 
 from proto.scrape import SampleCounts, ScrapeResult
 
@@ -36,6 +39,11 @@ class CorpusRow:
     message_count: int
     channel_count: int
     content_sha256: str | None = None
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Self:
+        """From the table's row, whatever else stands in it."""
+        return cls(**{name: row[name] for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True)

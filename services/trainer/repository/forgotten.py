@@ -27,8 +27,7 @@ class Forgotten:
         rows = await self.database.fetch(
             """select run_id, request_id, team_id, user_id, requested_at, lease_until > now() as is_held
                from trainer.runs
-               where team_id = $1 and user_id = $2 and state = 'running' and (created_at <= $3 or not exists (
-                   select from gateway.consents_now n where n.team_id = $1 and n.user_id = $2 and n.granted))""",
+               where team_id = $1 and user_id = $2 and state = 'running' and gateway.goes($1, $2, created_at, $3)""",
             team_id,
             user_id,
             until,
@@ -41,8 +40,7 @@ class Forgotten:
         """Runs that are over, with their checkpoints and adapters: from here on nobody can activate one."""
         tag = await self.database.execute(
             """delete from trainer.runs
-               where team_id = $1 and user_id = $2 and state <> 'running' and (created_at <= $3 or not exists (
-                   select from gateway.consents_now n where n.team_id = $1 and n.user_id = $2 and n.granted))""",
+               where team_id = $1 and user_id = $2 and state <> 'running' and gateway.goes($1, $2, created_at, $3)""",
             team_id,
             user_id,
             until,
